@@ -1,0 +1,1 @@
+"""The thing that crosses the gap: its layout, its writer, its reader."""

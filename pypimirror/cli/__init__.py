@@ -1,0 +1,1 @@
+"""People: one file a command; errors become words and exit codes."""

@@ -1,0 +1,124 @@
+"""The one seam to the local disk: every operation that changes something goes through a ``Disk``.
+
+Code takes ``disk: Disk = DISK`` and calls nothing of ``os`` that writes. So tests can fail, kill or record each
+operation. Modes are set explicitly, whatever the umask; files are created new, never through a link that lies there.
+An OSError leaves here as it is: ``disk_fault`` makes the sentence of it, at the place that knows what was being done.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from pypimirror.errors import DiskFault
+
+__all__ = ["DISK", "FILE_MODE", "FOLDER_MODE", "Disk", "disk_fault"]
+
+FILE_MODE = 0o644
+FOLDER_MODE = 0o755
+
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+class Disk:
+    """The real disk. Methods raise OSError."""
+
+    def create(self, path: Path, *, mode: int = FILE_MODE) -> BinaryIO:
+        """A new file open for reading and writing; it must not exist, not even as a link."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY, mode)
+        try:
+            if hasattr(os, "fchmod"):
+                os.fchmod(descriptor, mode)
+            return os.fdopen(descriptor, "w+b")
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def reopen(self, path: Path) -> BinaryIO:
+        """A file that exists, open for reading and for writing at its end."""
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | _NOFOLLOW | _BINARY), "a+b")
+
+    def write(self, file: BinaryIO, data: bytes | memoryview) -> None:
+        file.write(data)
+
+    def sync_file(self, file: BinaryIO) -> None:
+        """Everything written to *file* is on the medium when this returns."""
+        file.flush()
+        os.fsync(file.fileno())
+
+    def sync_folder(self, path: Path) -> None:
+        """The names in *path* are on the medium when this returns (a no-op where folders can't be opened)."""
+        if os.name == "nt":
+            return
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_all(self) -> None:
+        """Everything written so far, by anybody, is on the medium when this returns."""
+        if hasattr(os, "sync"):
+            os.sync()
+
+    def make_folder(self, path: Path, *, mode: int = FOLDER_MODE) -> None:
+        """A new folder; its parent exists, itself it does not."""
+        path.mkdir(mode=mode)
+        path.chmod(mode)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Atomic within one file system; a file that is there is replaced."""
+        source.replace(target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """A second name for a file."""
+        os.link(source, target, follow_symlinks=False)
+
+    def symlink(self, text: str, path: Path, *, folder: bool = False) -> None:
+        path.symlink_to(text, target_is_directory=folder)
+
+    def remove(self, path: Path) -> None:
+        path.unlink()
+
+    def remove_folder(self, path: Path) -> None:
+        """An empty folder."""
+        path.rmdir()
+
+    def remove_tree(self, path: Path) -> None:
+        """A folder of ours with all that is in it; links are removed, not followed."""
+        shutil.rmtree(path)
+
+    def set_time(self, path: Path, seconds: int) -> None:
+        os.utime(path, (seconds, seconds), follow_symlinks=False)
+
+    def free(self, path: Path) -> int:
+        """Free bytes on the file system of an existing *path*."""
+        return shutil.disk_usage(path).free
+
+
+DISK = Disk()
+
+_CODES = {
+    errno.ENOSPC: ("disk-full", "the disk is full", "free some space, then run the same command again"),
+    errno.EDQUOT: ("disk-full", "the disk quota is used up", "free some space, then run the same command again"),
+    errno.EROFS: ("disk-read-only", "the file system is read-only", "choose another place, or mount it writable"),
+    errno.EACCES: ("disk-not-permitted", "permission denied", "check who owns the folder, and its mode"),
+    errno.EPERM: ("disk-not-permitted", "operation not permitted", "check who owns the folder, and its mode"),
+    errno.EMFILE: ("too-many-open-files", "too many open files", "raise the limit (ulimit -n), then run again"),
+    errno.ENOENT: ("no-such-file", "no such file or folder", "check the path"),
+    errno.EISDIR: ("is-a-folder", "it is a folder", "name a file"),
+    errno.ENOTDIR: ("not-a-folder", "part of the path is not a folder", "check the path"),
+    errno.EEXIST: ("exists", "it exists already", "choose another name, or remove it"),
+    errno.ENAMETOOLONG: ("name-too-long", "the name is too long for this file system", "choose a shorter path"),
+    errno.EIO: ("disk-broken", "input/output error", "check the medium and the system's log; nothing bad was kept"),
+}
+
+
+def disk_fault(error: OSError, doing: str) -> DiskFault:
+    """The fault for an OSError. *doing* is what was being done: ``writing kubespray.tar``."""
+    code, what, hint = _CODES.get(error.errno or 0, ("disk", error.strerror or type(error).__name__, "try again"))
+    return DiskFault(f"{doing}: {what}", code=code, hint=hint)

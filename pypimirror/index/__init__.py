@@ -1,0 +1,1 @@
+"""What an index can say, as bytes and as values. Pure."""

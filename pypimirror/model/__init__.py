@@ -1,0 +1,1 @@
+"""Nouns, in the order of knowledge: names, targets, files, requests, plan, manifest. No file, no clock, no host."""

@@ -1,0 +1,139 @@
+"""What a bundle says of itself: the only type that both sides of the gap know.
+
+The manifest is always the full list of what its resolutions install, whether or not this bundle carries every file
+(a delta does not). Its canonical JSON (``manifest_json``) is what is hashed: that sha256 is the bundle's name. No URL
+is in it, no clock is read for it: the sequence is an input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from pypimirror.model.names import FileName, Label, NormalizedName, Sha256, Version
+from pypimirror.model.plan import Resolution, Uncovered
+from pypimirror.model.targets import Target
+
+__all__ = [
+    "FORMAT",
+    "BundledFile",
+    "BundledProject",
+    "BundledSet",
+    "Manifest",
+    "Member",
+    "Sidecar",
+    "WrittenRequirement",
+]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sidecar:
+    """Bytes that belong to a file: its ``.metadata`` sibling, or its provenance. Size in bytes."""
+
+    sha256: Sha256
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundledFile:
+    """One file of the bundle, with all that pages and a later solve need of it. ``index`` is a name, never a URL.
+
+    ``index_hash`` tells whether the index claimed the sha256 or the builder computed the first one.
+    ``build_requires`` is None for a wheel.
+    """
+
+    filename: FileName
+    project: NormalizedName
+    version: Version
+    sha256: Sha256
+    size: int
+    requires_python: str | None
+    requires_dist: tuple[str, ...]
+    provides_extra: tuple[str, ...]
+    yanked: str | None
+    upload_time: str | None
+    metadata: Sidecar | None
+    index: str
+    index_hash: bool = True
+    build_requires: tuple[str, ...] | None = None
+    provenance: Sidecar | None = None
+
+    @property
+    def path(self) -> str:
+        return f"packages/{self.filename}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundledProject:
+    """What the index says of a whole project (PEP 792)."""
+
+    name: NormalizedName
+    status: str = "active"
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrittenRequirement:
+    """A root or a constraint as it was written, and where. ``hashes`` as ``algorithm:digest``.
+
+    ``filename`` is the one file that a direct reference or a local path meant, else None.
+    """
+
+    requirement: str
+    origin: str
+    hashes: tuple[str, ...] = ()
+    filename: FileName | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundledSet:
+    """A set with what its resolutions were made of, so that the closed side can solve it again."""
+
+    name: Label
+    roots: tuple[WrittenRequirement, ...]
+    constraints: tuple[WrittenRequirement, ...] = ()
+    prereleases: bool = False
+    only_binary: tuple[str, ...] = ()
+    no_binary: tuple[str, ...] = ()
+    prefer_binary: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """A member of the bundle that is neither the manifest, nor a file, nor a sidecar: a page, a README, a lock."""
+
+    path: str
+    size: int
+    sha256: Sha256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """The full list. ``sequence`` is in seconds since 1970; ``base`` is the digest a delta was made against, or None.
+
+    Order: ``targets`` and ``sets`` as asked for; ``resolutions`` by set, target, newest patch first; ``files`` by name;
+    ``projects`` by name; ``members`` by path.
+    """
+
+    channel: Label
+    sequence: int
+    tool: str
+    targets: tuple[Target, ...]
+    sets: tuple[BundledSet, ...]
+    resolutions: tuple[Resolution, ...]
+    files: tuple[BundledFile, ...]
+    projects: tuple[BundledProject, ...]
+    uncovered: tuple[Uncovered, ...] = ()
+    members: tuple[Member, ...] = ()
+    base: Sha256 | None = None
+
+    @property
+    def stem(self) -> str:
+        """``<channel>-<sequence as 20261121T213000Z>``: the top folder of the tar."""
+        moment = datetime.fromtimestamp(self.sequence, tz=timezone.utc)
+        return f"{self.channel}-{moment:%Y%m%dT%H%M%SZ}"
+
+    def file(self, filename: str) -> BundledFile | None:
+        return next((file for file in self.files if file.filename == filename), None)

@@ -1,0 +1,404 @@
+r"""The manifest as canonical JSON, and the one gate through which JSON becomes a manifest.
+
+Canonical: keys sorted, no spaces, no floats, ``\u`` escapes for what is not ASCII, one trailing newline. The law:
+``parse(dump(m)) == m`` and ``dump(parse(b)) == b``; bytes that are not canonical are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import fields as dataclass_fields
+from itertools import pairwise
+from typing import TypeVar
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from pypimirror.model.manifest import (
+    FORMAT,
+    BundledFile,
+    BundledProject,
+    BundledSet,
+    Manifest,
+    Member,
+    Sidecar,
+    WrittenRequirement,
+)
+from pypimirror.model.names import (
+    FileName,
+    NormalizedName,
+    Sha256,
+    file_name,
+    label,
+    parse_file_name,
+    parse_version,
+    project_name,
+    sha256_of_hex,
+)
+from pypimirror.model.plan import Pin, Resolution, Uncovered, Want
+from pypimirror.model.reading import Malformed, Node
+from pypimirror.model.targets import MarkerEnvironment, PatchRange, Target
+
+__all__ = ["MAX_BYTES", "digest", "dump", "parse"]
+
+MAX_BYTES = 512 * 1024 * 1024
+"""No manifest is larger: that is some 400,000 files."""
+
+_MEMBER_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,199}(?:/[A-Za-z0-9][A-Za-z0-9._+!-]{0,199}){0,7}")
+_RESERVED = re.compile(r"packages/(?!index\.html$)|manifest\.json$")
+_MAX_SEQUENCE = 253_402_300_799  # the last second of the year 9999, so that a name can be made of it
+_ENVIRONMENT_KEYS = tuple(field.name for field in dataclass_fields(MarkerEnvironment))
+
+T = TypeVar("T")
+
+
+def dump(manifest: Manifest) -> bytes:
+    """The canonical bytes."""
+    text = json.dumps(_manifest_out(manifest), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return text.encode("ascii") + b"\n"
+
+
+def digest(data: bytes) -> Sha256:
+    """The name of the bundle whose manifest has these bytes."""
+    return Sha256(hashlib.sha256(data).hexdigest())
+
+
+def parse(data: bytes) -> Manifest:
+    """Check bytes and make a manifest of them. Raises Malformed, whose text names the path to the fault."""
+    if len(data) > MAX_BYTES:
+        raise Malformed("", f"larger than {MAX_BYTES} bytes")
+    try:
+        decoded: object = json.loads(data, parse_float=_no_float, parse_constant=_no_float)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("", f"not JSON: {error}") from None
+    manifest = _manifest_in(Node(decoded))
+    if dump(manifest) != data:
+        raise Malformed("", "not in canonical form")
+    return manifest
+
+
+def _no_float(text: str) -> float:
+    raise ValueError(f"a float: {text[:40]}")
+
+
+# ---- out ------------------------------------------------------------------------------------------------------------
+
+
+def _manifest_out(manifest: Manifest) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "channel": manifest.channel,
+        "sequence": manifest.sequence,
+        "base": manifest.base,
+        "tool": manifest.tool,
+        "targets": [_target_out(target) for target in manifest.targets],
+        "sets": [_set_out(each) for each in manifest.sets],
+        "resolutions": [_resolution_out(each) for each in manifest.resolutions],
+        "uncovered": [
+            {"set": gap.set, "target": gap.target, "patches": _patches_out(gap.patches), "reason": gap.reason}
+            for gap in manifest.uncovered
+        ],
+        "projects": [{"name": each.name, "status": each.status, "reason": each.reason} for each in manifest.projects],
+        "files": [_file_out(file) for file in manifest.files],
+        "members": [{"path": each.path, "size": each.size, "sha256": each.sha256} for each in manifest.members],
+    }
+
+
+def _patches_out(patches: PatchRange) -> dict[str, object]:
+    return {"lowest": patches.lowest, "highest": patches.highest}
+
+
+def _target_out(target: Target) -> dict[str, object]:
+    return {
+        "name": target.name,
+        "python": target.python,
+        "platform": target.platform,
+        "tags": list(target.tags),
+        "environment": target.environment.markers(),
+        "patches": _patches_out(target.patches),
+    }
+
+
+def _set_out(each: BundledSet) -> dict[str, object]:
+    return {
+        "name": each.name,
+        "roots": [_written_out(root) for root in each.roots],
+        "constraints": [_written_out(constraint) for constraint in each.constraints],
+        "prereleases": each.prereleases,
+        "only_binary": list(each.only_binary),
+        "no_binary": list(each.no_binary),
+        "prefer_binary": each.prefer_binary,
+    }
+
+
+def _written_out(written: WrittenRequirement) -> dict[str, object]:
+    return {
+        "requirement": written.requirement,
+        "origin": written.origin,
+        "hashes": list(written.hashes),
+        "filename": written.filename,
+    }
+
+
+def _resolution_out(each: Resolution) -> dict[str, object]:
+    return {
+        "set": each.set,
+        "target": each.target,
+        "patches": _patches_out(each.patches),
+        "pins": [
+            {
+                "project": pin.project,
+                "version": str(pin.version),
+                "file": pin.file,
+                "extras": list(pin.extras),
+                "wanted_by": [[want.by, want.text] for want in pin.wanted_by],
+            }
+            for pin in each.pins
+        ],
+    }
+
+
+def _sidecar_out(sidecar: Sidecar | None) -> dict[str, object] | None:
+    return None if sidecar is None else {"sha256": sidecar.sha256, "size": sidecar.size}
+
+
+def _file_out(file: BundledFile) -> dict[str, object]:
+    return {
+        "filename": file.filename,
+        "project": file.project,
+        "version": str(file.version),
+        "sha256": file.sha256,
+        "size": file.size,
+        "requires_python": file.requires_python,
+        "requires_dist": list(file.requires_dist),
+        "provides_extra": list(file.provides_extra),
+        "yanked": file.yanked,
+        "upload_time": file.upload_time,
+        "metadata": _sidecar_out(file.metadata),
+        "index": file.index,
+        "index_hash": file.index_hash,
+        "build_requires": None if file.build_requires is None else list(file.build_requires),
+        "provenance": _sidecar_out(file.provenance),
+    }
+
+
+# ---- in -------------------------------------------------------------------------------------------------------------
+
+
+def _manifest_in(top: Node) -> Manifest:
+    version = Node(top.value.get("format") if isinstance(top.value, dict) else None, "format").number(high=10**6)
+    if version != FORMAT:
+        raise Malformed("format", f"this version reads format {FORMAT}, not {version}")
+    at = top.fields(
+        "format", "channel", "sequence", "base", "tool", "targets", "sets", "resolutions", "uncovered",
+        "projects", "files", "members",
+    )  # fmt: skip
+    manifest = Manifest(
+        channel=at["channel"].checked(label),
+        sequence=at["sequence"].number(high=_MAX_SEQUENCE),
+        base=at["base"].maybe(lambda node: node.checked(sha256_of_hex)),
+        tool=at["tool"].text(limit=200),
+        targets=tuple(map(_target_in, at["targets"].items())),
+        sets=tuple(map(_set_in, at["sets"].items())),
+        resolutions=tuple(map(_resolution_in, at["resolutions"].items())),
+        uncovered=tuple(map(_uncovered_in, at["uncovered"].items())),
+        projects=tuple(map(_project_in, at["projects"].items())),
+        files=tuple(map(_file_in, at["files"].items())),
+        members=tuple(map(_member_in, at["members"].items())),
+    )
+    _check_references(manifest)
+    return manifest
+
+
+def _check_references(manifest: Manifest) -> None:
+    """Names are unique, lists are sorted, and whatever is referred to is there."""
+    targets = _unique("targets", (target.name for target in manifest.targets))
+    sets = _unique("sets", (each.name for each in manifest.sets))
+    files = {file.filename: file for file in manifest.files}
+    _ascending("files", [file.filename for file in manifest.files])
+    _unique("files", (file.filename.casefold() for file in manifest.files))
+    _ascending("projects", [project.name for project in manifest.projects])
+    _ascending("members", [member.path for member in manifest.members])
+    _unique("members", (member.path.casefold() for member in manifest.members))
+    if {file.project for file in manifest.files} != {project.name for project in manifest.projects}:
+        raise Malformed("projects", "not the projects of the files")
+    for i, resolution in enumerate(manifest.resolutions):
+        where = f"resolutions[{i}]"
+        if resolution.set not in sets or resolution.target not in targets:
+            raise Malformed(where, "names a set or a target that is not there")
+        _ascending(f"{where}.pins", [pin.project for pin in resolution.pins])
+        for pin in resolution.pins:
+            file = files.get(pin.file)
+            if file is None or (file.project, file.version) != (pin.project, pin.version):
+                raise Malformed(where, f"pins {pin.project} to a file that is not there")
+
+
+def _unique(where: str, names: Iterable[str]) -> set[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise Malformed(where, f"{name!r} stands twice")
+        seen.add(name)
+    return seen
+
+
+def _ascending(where: str, names: Sequence[str]) -> None:
+    for first, second in pairwise(names):
+        if not first < second:
+            raise Malformed(where, f"{second!r} is out of order")
+
+
+def _patches_in(node: Node) -> PatchRange:
+    at = node.fields("lowest", "highest")
+    lowest = at["lowest"].number(high=10**6)
+    highest = at["highest"].maybe(lambda n: n.number(low=lowest, high=10**6))
+    return PatchRange(lowest=lowest, highest=highest)
+
+
+def _target_in(node: Node) -> Target:
+    at = node.fields("name", "python", "platform", "tags", "environment", "patches")
+    environment = at["environment"].fields(*_ENVIRONMENT_KEYS)
+    return Target(
+        name=at["name"].checked(label),
+        python=at["python"].text(limit=100),
+        platform=at["platform"].text(limit=100),
+        tags=at["tags"].texts(),
+        environment=MarkerEnvironment(**{key: value.text(limit=1000) for key, value in environment.items()}),
+        patches=_patches_in(at["patches"]),
+    )
+
+
+def _requirement_text(text: str) -> str:
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+    if requirement.url is not None:
+        raise ValueError("a requirement with a URL")
+    return text
+
+
+def _written_in(node: Node) -> WrittenRequirement:
+    at = node.fields("requirement", "origin", "hashes", "filename")
+    return WrittenRequirement(
+        requirement=at["requirement"].checked(_requirement_text),
+        origin=at["origin"].text(limit=4096),
+        hashes=at["hashes"].texts(),
+        filename=at["filename"].maybe(lambda n: n.checked(file_name)),
+    )
+
+
+def _set_in(node: Node) -> BundledSet:
+    at = node.fields(
+        "name", "roots", "constraints", "prereleases", "only_binary", "no_binary", "prefer_binary"
+    )  # fmt: skip
+    return BundledSet(
+        name=at["name"].checked(label),
+        roots=tuple(map(_written_in, at["roots"].items())),
+        constraints=tuple(map(_written_in, at["constraints"].items())),
+        prereleases=at["prereleases"].flag(),
+        only_binary=at["only_binary"].texts(),
+        no_binary=at["no_binary"].texts(),
+        prefer_binary=at["prefer_binary"].flag(),
+    )
+
+
+def _pin_in(node: Node) -> Pin:
+    at = node.fields("project", "version", "file", "extras", "wanted_by")
+    wants = []
+    for want in at["wanted_by"].items():
+        pair = want.texts()
+        if len(pair) != 2:  # noqa: PLR2004 - a pair
+            raise Malformed(want.where, "not a pair")
+        wants.append(Want(by=pair[0], text=pair[1]))
+    return Pin(
+        project=at["project"].checked(_normalised),
+        version=at["version"].checked(parse_version),
+        file=at["file"].checked(file_name),
+        extras=at["extras"].texts(),
+        wanted_by=tuple(wants),
+    )
+
+
+def _resolution_in(node: Node) -> Resolution:
+    at = node.fields("set", "target", "patches", "pins")
+    return Resolution(
+        set=at["set"].checked(label),
+        target=at["target"].checked(label),
+        patches=_patches_in(at["patches"]),
+        pins=tuple(map(_pin_in, at["pins"].items())),
+    )
+
+
+def _uncovered_in(node: Node) -> Uncovered:
+    at = node.fields("set", "target", "patches", "reason")
+    return Uncovered(
+        set=at["set"].checked(label),
+        target=at["target"].checked(label),
+        patches=_patches_in(at["patches"]),
+        reason=at["reason"].text(),
+    )
+
+
+def _normalised(text: str) -> NormalizedName:
+    name = project_name(text)
+    if name != text:
+        raise ValueError(f"not a normalised project name: {text!r}")
+    return name
+
+
+def _project_in(node: Node) -> BundledProject:
+    at = node.fields("name", "status", "reason")
+    return BundledProject(
+        name=at["name"].checked(_normalised), status=at["status"].text(limit=100), reason=at["reason"].text()
+    )
+
+
+def _sidecar_in(node: Node) -> Sidecar:
+    at = node.fields("sha256", "size")
+    return Sidecar(sha256=at["sha256"].checked(sha256_of_hex), size=at["size"].number())
+
+
+def _file_in(node: Node) -> BundledFile:
+    at = node.fields(
+        "filename", "project", "version", "sha256", "size", "requires_python", "requires_dist", "provides_extra",
+        "yanked", "upload_time", "metadata", "index", "index_hash", "build_requires", "provenance",
+    )  # fmt: skip
+    filename: FileName = at["filename"].checked(file_name)
+    project = at["project"].checked(_normalised)
+    parsed = at["filename"].checked(lambda text: parse_file_name(text, project=project))
+    version = at["version"].checked(parse_version)
+    if version != parsed.version:
+        raise Malformed(node.where, f"{filename} is not of version {version}")
+    return BundledFile(
+        filename=filename,
+        project=project,
+        version=version,
+        sha256=at["sha256"].checked(sha256_of_hex),
+        size=at["size"].number(),
+        requires_python=at["requires_python"].maybe(Node.text),
+        requires_dist=at["requires_dist"].texts(),
+        provides_extra=at["provides_extra"].texts(),
+        yanked=at["yanked"].maybe(Node.text),
+        upload_time=at["upload_time"].maybe(lambda n: n.text(limit=100)),
+        metadata=at["metadata"].maybe(_sidecar_in),
+        index=at["index"].text(limit=1000),
+        index_hash=at["index_hash"].flag(),
+        build_requires=at["build_requires"].maybe(Node.texts),
+        provenance=at["provenance"].maybe(_sidecar_in),
+    )
+
+
+def _member_path(text: str) -> str:
+    if not _MEMBER_PATH.fullmatch(text) or _RESERVED.match(text):
+        raise ValueError(f"not a path for a member: {text[:80]!r}")
+    return text
+
+
+def _member_in(node: Node) -> Member:
+    at = node.fields("path", "size", "sha256")
+    return Member(
+        path=at["path"].checked(_member_path), size=at["size"].number(), sha256=at["sha256"].checked(sha256_of_hex)
+    )

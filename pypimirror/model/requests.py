@@ -1,0 +1,88 @@
+"""What a person asks for: roots and constraints with their origins, grouped in sets, and the rules for choosing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packaging.requirements import Requirement
+
+from pypimirror.model.files import ListedFile
+from pypimirror.model.names import Label, NormalizedName
+
+__all__ = ["ALL", "Constraint", "FormatControl", "Origin", "Policy", "Root", "WishSet"]
+
+ALL = ":all:"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Origin:
+    """Where a person wrote something. ``line`` counts from 1; 0 means the command line: ``path`` is then its words."""
+
+    path: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Root:
+    """A requirement that a person wrote.
+
+    ``hashes`` are pairs of algorithm and digest; where any root has some, all must (pip's hash-checking mode).
+    ``direct`` is the one file that a direct reference or a local path names, else None. The requirement of such a
+    root carries no URL any more: the closed side finds the file in the tree by name and version.
+    """
+
+    requirement: Requirement
+    origin: Origin
+    hashes: tuple[tuple[str, str], ...] = ()
+    direct: ListedFile | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Constraint:
+    """A bound on a project that something else must ask for (pip's ``-c``). It has no extras."""
+
+    requirement: Requirement
+    origin: Origin
+    hashes: tuple[tuple[str, str], ...] = ()
+    direct: ListedFile | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormatControl:
+    """pip's ``--only-binary`` and ``--no-binary``: normalised names, or ``:all:``. A name outweighs ``:all:``."""
+
+    only_binary: frozenset[str] = frozenset()
+    no_binary: frozenset[str] = frozenset()
+
+    def allows(self, project: NormalizedName, *, wheel: bool) -> bool:
+        refusing = self.no_binary if wheel else self.only_binary
+        admitting = self.only_binary if wheel else self.no_binary
+        if project in refusing:
+            return False
+        return ALL not in refusing or project in admitting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """The rules of one set. ``exclude_newer`` is an ISO 8601 time in UTC, or None."""
+
+    prereleases: bool = False
+    formats: FormatControl = FormatControl()
+    prefer_binary: bool = False
+    require_hashes: bool = False
+    allow_unhashed: bool = False
+    align: bool = False
+    exclude_newer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WishSet:
+    """A named group of roots that are solved together. Two sets may disagree with each other."""
+
+    name: Label
+    roots: tuple[Root, ...]
+    constraints: tuple[Constraint, ...] = ()
+    policy: Policy = Policy()

@@ -1,0 +1,1 @@
+"""The connected world: client, cache, retries, downloads, and where pip's settings are read."""

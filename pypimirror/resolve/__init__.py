@@ -1,0 +1,1 @@
+"""Roots and targets into resolutions and a plan, given an Index. Pure."""

@@ -1,0 +1,1 @@
+"""The served side: compose and pages (pure), publish."""
