@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import fields as dataclass_fields
 from itertools import pairwise
 from typing import TypeVar
 
@@ -39,7 +38,7 @@ from pypimirror.model.names import (
 )
 from pypimirror.model.plan import Pin, Resolution, Uncovered, Want
 from pypimirror.model.reading import Malformed, Node
-from pypimirror.model.targets import MarkerEnvironment, PatchRange, Target
+from pypimirror.model.target_json import patches_in, patches_out, target_in, target_out
 
 __all__ = ["MAX_BYTES", "digest", "dump", "parse"]
 
@@ -47,9 +46,9 @@ MAX_BYTES = 512 * 1024 * 1024
 """No manifest is larger: that is some 400,000 files."""
 
 _MEMBER_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,199}(?:/[A-Za-z0-9][A-Za-z0-9._+!-]{0,199}){0,7}")
-_RESERVED = re.compile(r"packages/(?!index\.html$)|manifest\.json$")
-_MAX_SEQUENCE = 253_402_300_799  # the last second of the year 9999, so that a name can be made of it
-_ENVIRONMENT_KEYS = tuple(field.name for field in dataclass_fields(MarkerEnvironment))
+_TAKEN_PATHS = frozenset({"manifest.json", "sha256sums", "packages", "provenance"})  # in any case: not every disk
+_TAKEN_FOLDERS = ("packages/", "provenance/")  # tells "A" from "a"
+_MAX_SEQUENCE = 8**11 - 1  # in the year 2242: the last time that a tar header can hold
 
 T = TypeVar("T")
 
@@ -93,31 +92,16 @@ def _manifest_out(manifest: Manifest) -> dict[str, object]:
         "sequence": manifest.sequence,
         "base": manifest.base,
         "tool": manifest.tool,
-        "targets": [_target_out(target) for target in manifest.targets],
+        "targets": [target_out(target) for target in manifest.targets],
         "sets": [_set_out(each) for each in manifest.sets],
         "resolutions": [_resolution_out(each) for each in manifest.resolutions],
         "uncovered": [
-            {"set": gap.set, "target": gap.target, "patches": _patches_out(gap.patches), "reason": gap.reason}
+            {"set": gap.set, "target": gap.target, "patches": patches_out(gap.patches), "reason": gap.reason}
             for gap in manifest.uncovered
         ],
         "projects": [{"name": each.name, "status": each.status, "reason": each.reason} for each in manifest.projects],
         "files": [_file_out(file) for file in manifest.files],
         "members": [{"path": each.path, "size": each.size, "sha256": each.sha256} for each in manifest.members],
-    }
-
-
-def _patches_out(patches: PatchRange) -> dict[str, object]:
-    return {"lowest": patches.lowest, "highest": patches.highest}
-
-
-def _target_out(target: Target) -> dict[str, object]:
-    return {
-        "name": target.name,
-        "python": target.python,
-        "platform": target.platform,
-        "tags": list(target.tags),
-        "environment": target.environment.markers(),
-        "patches": _patches_out(target.patches),
     }
 
 
@@ -146,7 +130,7 @@ def _resolution_out(each: Resolution) -> dict[str, object]:
     return {
         "set": each.set,
         "target": each.target,
-        "patches": _patches_out(each.patches),
+        "patches": patches_out(each.patches),
         "pins": [
             {
                 "project": pin.project,
@@ -200,7 +184,7 @@ def _manifest_in(top: Node) -> Manifest:
         sequence=at["sequence"].number(high=_MAX_SEQUENCE),
         base=at["base"].maybe(lambda node: node.checked(sha256_of_hex)),
         tool=at["tool"].text(limit=200),
-        targets=tuple(map(_target_in, at["targets"].items())),
+        targets=tuple(map(target_in, at["targets"].items())),
         sets=tuple(map(_set_in, at["sets"].items())),
         resolutions=tuple(map(_resolution_in, at["resolutions"].items())),
         uncovered=tuple(map(_uncovered_in, at["uncovered"].items())),
@@ -221,7 +205,10 @@ def _check_references(manifest: Manifest) -> None:
     _unique("files", (file.filename.casefold() for file in manifest.files))
     _ascending("projects", [project.name for project in manifest.projects])
     _ascending("members", [member.path for member in manifest.members])
-    _unique("members", (member.path.casefold() for member in manifest.members))
+    paths = _unique("members", (member.path.casefold() for member in manifest.members))
+    for path in paths:
+        if any("/".join(path.split("/")[:depth]) in paths for depth in range(1, path.count("/") + 1)):
+            raise Malformed("members", f"{path!r} lies in what is no folder")
     if {file.project for file in manifest.files} != {project.name for project in manifest.projects}:
         raise Malformed("projects", "not the projects of the files")
     for i, resolution in enumerate(manifest.resolutions):
@@ -248,26 +235,6 @@ def _ascending(where: str, names: Sequence[str]) -> None:
     for first, second in pairwise(names):
         if not first < second:
             raise Malformed(where, f"{second!r} is out of order")
-
-
-def _patches_in(node: Node) -> PatchRange:
-    at = node.fields("lowest", "highest")
-    lowest = at["lowest"].number(high=10**6)
-    highest = at["highest"].maybe(lambda n: n.number(low=lowest, high=10**6))
-    return PatchRange(lowest=lowest, highest=highest)
-
-
-def _target_in(node: Node) -> Target:
-    at = node.fields("name", "python", "platform", "tags", "environment", "patches")
-    environment = at["environment"].fields(*_ENVIRONMENT_KEYS)
-    return Target(
-        name=at["name"].checked(label),
-        python=at["python"].text(limit=100),
-        platform=at["platform"].text(limit=100),
-        tags=at["tags"].texts(),
-        environment=MarkerEnvironment(**{key: value.text(limit=1000) for key, value in environment.items()}),
-        patches=_patches_in(at["patches"]),
-    )
 
 
 def _requirement_text(text: str) -> str:
@@ -327,7 +294,7 @@ def _resolution_in(node: Node) -> Resolution:
     return Resolution(
         set=at["set"].checked(label),
         target=at["target"].checked(label),
-        patches=_patches_in(at["patches"]),
+        patches=patches_in(at["patches"]),
         pins=tuple(map(_pin_in, at["pins"].items())),
     )
 
@@ -337,7 +304,7 @@ def _uncovered_in(node: Node) -> Uncovered:
     return Uncovered(
         set=at["set"].checked(label),
         target=at["target"].checked(label),
-        patches=_patches_in(at["patches"]),
+        patches=patches_in(at["patches"]),
         reason=at["reason"].text(),
     )
 
@@ -392,7 +359,9 @@ def _file_in(node: Node) -> BundledFile:
 
 
 def _member_path(text: str) -> str:
-    if not _MEMBER_PATH.fullmatch(text) or _RESERVED.match(text):
+    folded = text.casefold()
+    taken = folded in _TAKEN_PATHS or (folded.startswith(_TAKEN_FOLDERS) and text != "packages/index.html")
+    if taken or not _MEMBER_PATH.fullmatch(text):
         raise ValueError(f"not a path for a member: {text[:80]!r}")
     return text
 

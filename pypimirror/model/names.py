@@ -22,6 +22,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 __all__ = [
+    "SDIST_ENDINGS",
     "BuildTag",
     "FileName",
     "Label",
@@ -52,7 +53,9 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,198}[A-Za-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BUILD_TAG = re.compile(r"([0-9]+)([A-Za-z0-9_.]*)")
-_SDIST_ENDINGS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar.Z", ".tar")
+
+SDIST_ENDINGS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar.Z", ".tar")
+"""How the names of sdists end, today's and those of old (PEP 527, PEP 625)."""
 
 
 def is_project_name(text: str) -> bool:
@@ -132,11 +135,25 @@ def parse_file_name(text: str, *, project: NormalizedName | None = None) -> Pars
     return parsed
 
 
+# A page of 11,000 files holds one project's name and some hundred different tags: both are remembered by text.
+@lru_cache(maxsize=4096)
+def _wheel_project(text: str) -> NormalizedName | None:
+    return canonicalize_name(text) if is_project_name(text) and "__" not in text else None
+
+
+@lru_cache(maxsize=16384)
+def _tag_part(text: str) -> tuple[str, ...]:
+    """One compressed part of a tag triple, split; empty where a piece of it is."""
+    pieces = tuple(dict.fromkeys(text.lower().split(".")))
+    return pieces if all(pieces) else ()
+
+
 def _parse_wheel(name: FileName) -> ParsedName:
     parts = name[: -len(".whl")].split("-")
     if len(parts) not in (5, 6):
         raise InvalidWheelFilename(f"not a wheel's file name: {name}")
-    if not is_project_name(parts[0]) or "__" in parts[0]:
+    project = _wheel_project(parts[0])
+    if project is None:
         raise InvalidWheelFilename(f"bad project name in {name}")
     try:
         version = parse_version(parts[1])
@@ -148,12 +165,12 @@ def _parse_wheel(name: FileName) -> ParsedName:
         if match is None:
             raise InvalidWheelFilename(f"bad build tag in {name}")
         build = (int(match[1]), match[2])
-    pythons, abis, platforms = (tuple(dict.fromkeys(part.lower().split("."))) for part in parts[-3:])
-    if not all(pythons) or not all(abis) or not all(platforms):
+    pythons, abis, platforms = _tag_part(parts[-3]), _tag_part(parts[-2]), _tag_part(parts[-1])
+    if not pythons or not abis or not platforms:
         raise InvalidWheelFilename(f"bad tags in {name}")
     return ParsedName(
         filename=name,
-        project=canonicalize_name(parts[0]),
+        project=project,
         version=version,
         build=build,
         pythons=pythons,
@@ -163,7 +180,7 @@ def _parse_wheel(name: FileName) -> ParsedName:
 
 
 def _parse_sdist(name: FileName, project: NormalizedName | None) -> ParsedName:
-    ending = next((ending for ending in _SDIST_ENDINGS if name.endswith(ending)), None)
+    ending = next((ending for ending in SDIST_ENDINGS if name.endswith(ending)), None)
     if ending is None:
         raise InvalidSdistFilename(f"neither a wheel nor an sdist: {name}")
     stem = name[: -len(ending)]

@@ -74,9 +74,9 @@ class Target:
     def environment_at(self, patch: int) -> MarkerEnvironment:
         """The environment of one patch release of this target's Python.
 
-        PyPy's implementation_version is PyPy's own, so only CPython's follows the patch.
+        *patch* lies in ``patches``. PyPy's implementation_version is PyPy's own, so only CPython's follows the patch.
         """
-        if str(patch) == self.environment.python_full_version.rpartition(".")[2]:
+        if patch == self.patches.lowest:  # as it stands: on a pre-release it says "3.15.0rc1"
             return self.environment
         full = f"{self.environment.python_version}.{patch}"
         if self.environment.implementation_name == "cpython":

@@ -1,0 +1,107 @@
+"""Plan + verified files -> manifest. Pure: here the URLs end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from pypimirror.model.manifest import (
+    BundledFile,
+    BundledProject,
+    BundledSet,
+    Manifest,
+    Member,
+    Sidecar,
+    WrittenRequirement,
+)
+from pypimirror.model.names import Label, Sha256, sha256_of_hex
+from pypimirror.model.plan import Plan, VerifiedFile
+from pypimirror.model.requests import Constraint, Root, WishSet
+
+__all__ = ["make_manifest", "with_members"]
+
+
+def make_manifest(
+    plan: Plan, verified: Sequence[VerifiedFile], *, channel: Label, sequence: int, tool: str
+) -> Manifest:
+    """The manifest of a full bundle, without its pages: ``with_members`` adds those."""
+    statuses = dict(plan.statuses)
+    files = tuple(sorted((_bundled(file) for file in verified), key=lambda file: file.filename))
+    projects = sorted({file.project for file in files})
+    return Manifest(
+        channel=channel,
+        sequence=sequence,
+        tool=tool,
+        targets=plan.targets,
+        sets=tuple(map(_bundled_set, plan.sets)),
+        resolutions=tuple(
+            replace(each, pins=tuple(replace(pin, passed_over=()) for pin in each.pins)) for each in plan.resolutions
+        ),
+        uncovered=plan.uncovered,
+        files=files,
+        projects=tuple(
+            BundledProject(name=name, status=statuses[name].status, reason=statuses[name].reason)
+            if name in statuses
+            else BundledProject(name=name)
+            for name in projects
+        ),
+    )
+
+
+def with_members(manifest: Manifest, members: Mapping[str, bytes]) -> Manifest:
+    """The manifest with its other members listed: pages, README."""
+    return replace(
+        manifest,
+        members=tuple(
+            Member(path=path, size=len(data), sha256=Sha256(hashlib.sha256(data).hexdigest()))
+            for path, data in sorted(members.items())
+        ),
+    )
+
+
+def _bundled(file: VerifiedFile) -> BundledFile:
+    listed, metadata = file.planned.listed, file.planned.metadata
+    sidecar = None
+    if file.metadata_sha256 is not None and file.metadata_size is not None:
+        sidecar = Sidecar(sha256=sha256_of_hex(file.metadata_sha256), size=file.metadata_size)
+    return BundledFile(
+        filename=listed.name.filename,
+        project=listed.name.project,
+        version=listed.name.version,
+        sha256=sha256_of_hex(file.sha256),
+        size=file.size,
+        requires_python=listed.requires_python or metadata.requires_python,
+        requires_dist=metadata.requires_dist,
+        provides_extra=metadata.provides_extra,
+        yanked=listed.yanked,
+        upload_time=listed.upload_time,
+        metadata=sidecar,
+        index=listed.index,
+        index_hash=file.index_hash,
+        build_requires=metadata.build_requires,
+    )
+
+
+def _bundled_set(wishes: WishSet) -> BundledSet:
+    return BundledSet(
+        name=wishes.name,
+        roots=_written(wishes.roots),
+        constraints=_written(wishes.constraints),
+        prereleases=wishes.policy.prereleases,
+        only_binary=tuple(sorted(wishes.policy.formats.only_binary)),
+        no_binary=tuple(sorted(wishes.policy.formats.no_binary)),
+        prefer_binary=wishes.policy.prefer_binary,
+    )
+
+
+def _written(several: Iterable[Root | Constraint]) -> tuple[WrittenRequirement, ...]:
+    return tuple(
+        WrittenRequirement(
+            requirement=str(each.requirement),
+            origin=str(each.origin),
+            hashes=tuple(sorted(f"{algorithm}:{digest}" for algorithm, digest in each.hashes)),
+            filename=each.direct.name.filename if each.direct is not None else None,
+        )
+        for each in several
+    )

@@ -1,0 +1,256 @@
+"""Why there is no resolution, in sentences that a person can act on.
+
+Who wants what, through whom, down to the line that a person wrote; what was refused and why; and the nearest thing that
+would work, found by solving again with one wish less.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from pypimirror.errors import PypimirrorError, ResolutionFault
+from pypimirror.index.port import Index
+from pypimirror.model.files import Refusal, Rejection
+from pypimirror.model.names import NormalizedName
+from pypimirror.model.requests import Constraint, Root, WishSet
+from pypimirror.model.targets import Target
+from pypimirror.resolve.judge import Judge
+from pypimirror.resolve.needs import Candidate, Key, Need
+from pypimirror.resolve.provider import IMPOSSIBLE
+from pypimirror.resolve.solve import Clash, solve
+
+__all__ = ["count_rejections", "explain"]
+
+_MAX_TRIES = 6
+_MAX_LINES = 12
+
+_WORDS = {
+    Refusal.BAD_NAME: ("has an unusable name", "have unusable names"),
+    Refusal.OTHER_PLATFORM: ("other platform", "other platforms"),
+    Refusal.OTHER_PYTHON: ("other Python", "other Pythons"),
+    Refusal.YANKED: ("yanked", "yanked"),
+    Refusal.NO_HASH: ("without a sha256", "without a sha256"),
+    Refusal.HASH_NOT_ALLOWED: ("not among the hashes given", "not among the hashes given"),
+    Refusal.FORMAT_NOT_ALLOWED: ("of a format not allowed", "of a format not allowed"),
+    Refusal.QUARANTINED: ("quarantined by the index", "quarantined by the index"),
+    Refusal.TOO_NEW: ("too new", "too new"),
+    Refusal.METADATA: ("with unusable metadata", "with unusable metadata"),
+}
+
+
+def explain(clash: Clash, wishes: WishSet, judge: Judge, index: Index) -> ResolutionFault:
+    """The fault for a search that failed."""
+    where = _where(wishes, judge.target)
+    simple = _simple_cause(clash, where, wishes)
+    if simple is not None:
+        return simple
+    lines = list(_conflict_lines(clash, wishes))
+    if len(lines) > _MAX_LINES:
+        lines = [*lines[:_MAX_LINES], f"  and {len(lines) - _MAX_LINES} more"]
+    return ResolutionFault(
+        "\n".join([f"{where}: these can't be had together", *lines]),
+        code="conflict",
+        hint=_nearest(clash, wishes, judge, index),
+    )
+
+
+def _where(wishes: WishSet, target: Target) -> str:
+    return target.name if wishes.name == "default" else f"set {wishes.name} on {target.name}"
+
+
+# ---- one project alone is the cause ---------------------------------------------------------------------------------
+
+
+def _simple_cause(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault | None:
+    """A project that isn't there, has nothing for the target, or no version that a single want admits."""
+    provider = clash.provider
+    for cause in clash.causes:
+        project = cause.requirement.key.project
+        if project == IMPOSSIBLE:
+            continue
+        by = _who(cause.parent, cause.requirement, clash)
+        if project in provider.missing:
+            return ResolutionFault(
+                f"{where}: no index has {project}, wanted by {by}",
+                code="unknown-project",
+                hint="check the spelling, and that the right index is asked (--index-url, --extra-index-url)",
+            )
+        shelf = provider.shelf(project)
+        if shelf is not None and not shelf.has_any():
+            return ResolutionFault(
+                f"{where}: {project} has no usable file, wanted by {by}\n  {count_rejections(shelf.rejections())}",
+                code="no-file",
+                hint=_no_file_hint(shelf.rejections()),
+            )
+    return _no_version(clash, where, wishes)
+
+
+def _no_file_hint(rejections: Iterable[Rejection]) -> str:
+    reasons = {rejection.reason for rejection in rejections}
+    if not reasons:
+        return "the index lists the project, but no file of it"
+    if Refusal.NO_HASH in reasons:
+        return "use an index that states sha256 hashes, or accept files without with --allow-unhashed"
+    if Refusal.FORMAT_NOT_ALLOWED in reasons:
+        return "--only-binary or --no-binary forbids the rest"
+    if Refusal.HASH_NOT_ALLOWED in reasons:
+        return "add the hash of a file that this target can use, or ask for the version that the hashes are of"
+    return "choose another target, another version, or leave the project out with a marker"
+
+
+def _no_version(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault | None:
+    """One key, and one want of it that no version meets by itself."""
+    provider = clash.provider
+    for cause in clash.causes:
+        key, need = cause.requirement.key, cause.requirement
+        shelf = provider.shelf(key.project) if key.project != IMPOSSIBLE else None
+        if shelf is None or next(provider.candidates(Key(key.project), shelf, [need], frozenset()), None) is not None:
+            continue
+        by = _who(cause.parent, need, clash)
+        constraints = [c for c in wishes.constraints if canonicalize_name(c.requirement.name) == key.project]
+        if constraints and any(need.admits(version) for version in shelf.versions):
+            bounds = " and ".join(f"{c.requirement} ({c.origin})" for c in constraints)
+            message = (
+                f"{where}: no version of {key.project} meets {need.text}, wanted by {by}, and the constraint {bounds}"
+            )
+            hint = "change the constraint or the requirement"
+        else:
+            message = f"{where}: no version of {key.project} meets {need.text}, wanted by {by}"
+            hint = ""
+        admitted = [version for version in shelf.versions if provider.admitted(key.project, version, [need])]
+        refused = list(shelf.rejections(admitted))
+        yanked = [version for version in admitted if shelf.choice(version).best is not None]
+        if refused:
+            message += f"\n  {count_rejections(refused)}"
+        if yanked:
+            message += f"\n  {', '.join(map(str, yanked))}: yanked; only an exact pin ('==') takes a yanked version"
+        usable = [v for v in shelf.versions if shelf.choice(v).unyanked is not None]
+        if usable:
+            finals = [version for version in usable if not version.is_prerelease]
+            nearest = (finals or usable)[0]
+            hint = hint or f"the newest that this target can use is {nearest}"
+        return ResolutionFault(message, code="no-version", hint=hint)
+    return None
+
+
+def count_rejections(rejections: Iterable[Rejection]) -> str:
+    """``12 files: 9 other platforms, 3 need Python >=3.13``."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for rejection in rejections:
+        if rejection.reason is Refusal.REQUIRES_PYTHON:
+            bound = rejection.detail.removeprefix("needs ")
+            counts[f"needs {bound}", f"need {bound}"] += 1
+        else:
+            counts[_WORDS.get(rejection.reason, (rejection.reason.value, rejection.reason.value))] += 1
+    total = sum(counts.values())
+    parts = [
+        f"{count} {one if count == 1 else many}"
+        for (one, many), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return f"{total} {'file' if total == 1 else 'files'}: {', '.join(parts)}" if total else "no files at all"
+
+
+# ---- several wants clash --------------------------------------------------------------------------------------------
+
+
+def _conflict_lines(clash: Clash, wishes: WishSet) -> Iterator[str]:
+    """One line for each want that takes part, roots first, then by project; no line twice."""
+    seen: set[str] = set()
+    causes = sorted(
+        clash.causes,
+        key=lambda cause: (cause.requirement.key, cause.parent is not None, str(cause.parent), cause.requirement.text),
+    )
+    for cause in causes:
+        need = cause.requirement
+        if need.key.project == IMPOSSIBLE:
+            line = f"  {cause.parent} can't be used: {need.text}"
+        elif cause.parent is None:
+            line = f"  {_origin(need)} wants {need.text}"
+        else:
+            line = f"  {cause.parent}{_through(cause.parent, clash)} wants {need.text}"
+        if line not in seen:
+            seen.add(line)
+            yield line
+    involved = {cause.requirement.key.project for cause in clash.causes}
+    for constraint in wishes.constraints:
+        if canonicalize_name(constraint.requirement.name) in involved:
+            yield f"  {constraint.origin} allows only {constraint.requirement}"
+
+
+def _origin(need: Need) -> str:
+    return str(need.root.origin) if need.root is not None else "a root"
+
+
+def _who(parent: Candidate | None, need: Need, clash: Clash) -> str:
+    return _origin(need) if parent is None else f"{parent}{_through(parent, clash)}"
+
+
+def _through(candidate: Candidate, clash: Clash) -> str:
+    """``, wanted by b 2.0, wanted by requirements.txt:3``: the way from a candidate up to a root."""
+    words: list[str] = []
+    key, seen = candidate.key, {candidate.key}
+    while (want := clash.wanted_by(key)) is not None:
+        parent, need = want
+        if parent is None:
+            words.append(f"wanted by {_origin(need)}")
+            break
+        if parent.key in seen:
+            break
+        if parent.key.project != key.project:
+            words.append(f"wanted by {parent}")
+        seen.add(parent.key)
+        key = parent.key
+    return f" ({', '.join(words)})" if words else ""
+
+
+# ---- the nearest thing that would work ------------------------------------------------------------------------------
+
+
+def _nearest(clash: Clash, wishes: WishSet, judge: Judge, index: Index) -> str:
+    """Loosen one wish at a time, those nearest to the clash first, and say what comes of the first that resolves."""
+    for written in _loosenable(clash, wishes)[:_MAX_TRIES]:
+        try:
+            solution = solve(_without(wishes, written), Judge(judge.target, judge.patch), index)
+        except (Clash, PypimirrorError):
+            continue
+        project = canonicalize_name(written.requirement.name)
+        pin = next((pin for pin in solution.pins if pin.project == project), None)
+        what = f"{written.requirement} ({written.origin})"
+        if pin is None:
+            return f"without {what} it resolves"
+        return f"without the bounds of {what} it resolves, with {project} {pin.version}"
+    return "loosen one of these wishes, or put them into two sets"
+
+
+def _loosenable(clash: Clash, wishes: WishSet) -> list[Root | Constraint]:
+    """Roots and constraints with bounds: first those of projects in the clash, then those that lead to it."""
+    involved: list[NormalizedName] = [cause.requirement.key.project for cause in clash.causes]
+    involved += [cause.parent.key.project for cause in clash.causes if cause.parent is not None]
+    for cause in clash.causes:
+        key = cause.parent.key if cause.parent is not None else None
+        seen: set[Key] = set()
+        while key is not None and key not in seen:
+            seen.add(key)
+            want = clash.wanted_by(key)
+            key = want[0].key if want is not None and want[0] is not None else None
+            if key is not None:
+                involved.append(key.project)
+    every: list[Root | Constraint] = [*wishes.roots, *wishes.constraints]
+    bounded = [w for w in every if w.requirement.specifier or isinstance(w, Constraint)]
+    ranks = {project: rank for rank, project in reversed(list(enumerate(involved)))}
+    near = [w for w in bounded if canonicalize_name(w.requirement.name) in ranks]
+    return sorted(near, key=lambda w: ranks[canonicalize_name(w.requirement.name)])
+
+
+def _without(wishes: WishSet, written: Root | Constraint) -> WishSet:
+    if isinstance(written, Constraint):
+        return replace(wishes, constraints=tuple(c for c in wishes.constraints if c is not written))
+    loose = Requirement(str(written.requirement))
+    loose.specifier = SpecifierSet()
+    return replace(wishes, roots=tuple(replace(r, requirement=loose) if r is written else r for r in wishes.roots))

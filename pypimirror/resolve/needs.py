@@ -1,0 +1,82 @@
+"""Needs: what somebody wants of a project, in the form that the search works with.
+
+A project with extras is several keys: ``foo`` itself, and one for each extra. The key of an extra wants ``foo`` at the
+very same version, and what the extra asks for beside; so extras of extras, and two extras at once, need no special
+case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from pypimirror.model.files import ListedFile
+from pypimirror.model.names import NormalizedName, Version
+from pypimirror.model.requests import Root
+
+__all__ = ["Candidate", "Key", "Need", "needs_of_requirement", "parse_requirement"]
+
+
+class Key(NamedTuple):
+    """What is searched for: a project, or one extra of it."""
+
+    project: NormalizedName
+    extra: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.project}[{self.extra}]" if self.extra else self.project
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Need:
+    """One want of one key. ``text`` is the requirement as its author wrote it; ``root`` the root it comes from, if any.
+
+    ``exact`` is set where an extra wants its own project at its own version.
+    """
+
+    key: Key
+    specifier: SpecifierSet
+    text: str
+    root: Root | None = None
+    exact: Version | None = None
+
+    def admits(self, version: Version) -> bool:
+        if self.exact is not None:
+            return version == self.exact
+        return self.specifier.contains(version, prereleases=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One key at one version, with the file that the target would install."""
+
+    key: Key
+    version: Version
+    file: ListedFile
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.version}"
+
+
+@lru_cache(maxsize=65536)
+def parse_requirement(text: str) -> Requirement | None:
+    """A requirement of somebody's metadata, remembered by text; None where it can't be read."""
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
+
+
+def needs_of_requirement(requirement: Requirement, *, root: Root | None = None) -> Iterator[Need]:
+    """The needs that one requirement stands for: the project, and each of its extras."""
+    project = canonicalize_name(requirement.name)
+    text = str(requirement)
+    yield Need(key=Key(project), specifier=requirement.specifier, text=text, root=root)
+    for extra in sorted({canonicalize_name(extra) for extra in requirement.extras}):
+        yield Need(key=Key(project, extra), specifier=requirement.specifier, text=text, root=root)

@@ -1,0 +1,256 @@
+"""Sets x targets x patch releases -> resolutions -> one plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from packaging.requirements import Requirement
+
+from pypimirror.errors import PolicyFault, ResolutionFault
+from pypimirror.index.port import Index
+from pypimirror.model.files import ProjectStatus
+from pypimirror.model.names import NormalizedName, Version
+from pypimirror.model.plan import Pin, Plan, PlannedFile, Resolution, Uncovered
+from pypimirror.model.requests import Constraint, Origin, WishSet
+from pypimirror.model.targets import PatchRange, Target
+from pypimirror.reporting import Reporter
+from pypimirror.resolve.explain import explain
+from pypimirror.resolve.judge import Judge
+from pypimirror.resolve.needs import Candidate
+from pypimirror.resolve.solve import Clash, Solution, solve
+
+__all__ = ["Answer", "make_plan", "solve_target"]
+
+OPEN_PATCH = 9_999
+"""Stands for "the newest patch release" of an interval without an end; no release will have this number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What came of one set on one target: its resolutions, newest patch releases first, and what they rest on."""
+
+    wishes: WishSet
+    target: Target
+    resolutions: tuple[Resolution, ...]
+    uncovered: tuple[Uncovered, ...]
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...]
+
+
+def make_plan(sets: tuple[WishSet, ...], targets: tuple[Target, ...], index: Index, reporter: Reporter) -> Plan:
+    """Solve every set on every target and unite the answers.
+
+    Raises ResolutionFault for the first set and target without an answer, and what the index raises.
+    """
+    answers: list[Answer] = []
+    notes: list[str] = []
+    total = len(sets) * len(targets)
+    for wishes in sets:
+        of_set: list[Answer] = []
+        for target in targets:
+            reporter.resolving(set_name=wishes.name, target=target.name, done=len(answers) + len(of_set), total=total)
+            of_set.append(solve_target(wishes, target, index))
+        if wishes.policy.align and len(targets) > 1:
+            of_set, unaligned = _align(of_set, index)
+            notes += unaligned
+        answers += of_set
+    return _unite(sets, targets, answers, notes, index)
+
+
+# ---- one target, all its patch releases -----------------------------------------------------------------------------
+
+
+def solve_target(wishes: WishSet, target: Target, index: Index) -> Answer:
+    """Solve for each interval of patch releases that answers differently, newest first.
+
+    The newest interval must solve; an older one that can't is told as uncovered.
+    """
+    solved: list[tuple[PatchRange, Solution]] = []
+    uncovered: list[Uncovered] = []
+    waiting = [target.patches]
+    while waiting:
+        interval = waiting.pop()
+        judge = Judge(target, OPEN_PATCH if interval.highest is None else interval.highest)
+        solution, fault = _try(wishes, judge, index)
+        newest, *older = interval.split(frozenset(judge.breakpoints))
+        waiting.extend(reversed(older))
+        if solution is not None:
+            solved.append((newest, solution))
+        elif fault is not None:
+            if interval.highest == target.patches.highest:
+                raise fault
+            uncovered.append(Uncovered(set=wishes.name, target=target.name, patches=newest, reason=str(fault)))
+    solutions = [solution for _, solution in solved]
+    return Answer(
+        wishes=wishes,
+        target=target,
+        resolutions=tuple(_merged(wishes, target, solved)),
+        uncovered=tuple(uncovered),
+        candidates=tuple(dict.fromkeys(c for solution in solutions for c in solution.candidates)),
+        notes=tuple(dict.fromkeys(note for solution in solutions for note in solution.notes)),
+    )
+
+
+def _try(wishes: WishSet, judge: Judge, index: Index) -> tuple[Solution | None, ResolutionFault | None]:
+    try:
+        return solve(wishes, judge, index), None
+    except Clash as clash:
+        return None, explain(clash, wishes, judge, index)
+    except ResolutionFault as fault:
+        return None, fault
+
+
+def _merged(wishes: WishSet, target: Target, solved: list[tuple[PatchRange, Solution]]) -> Iterator[Resolution]:
+    """Neighbouring intervals with the same pins are one. *solved* goes from the newest to the oldest."""
+    current: Resolution | None = None
+    for patches, solution in solved:
+        if (
+            current is not None
+            and _same(current.pins, solution.pins)
+            and patches.highest is not None
+            and patches.highest + 1 == current.patches.lowest
+        ):
+            joined = PatchRange(lowest=patches.lowest, highest=current.patches.highest)
+            current = replace(current, patches=joined)
+            continue
+        if current is not None:
+            yield current
+        current = Resolution(set=wishes.name, target=target.name, patches=patches, pins=solution.pins)
+    if current is not None:
+        yield current
+
+
+def _same(some: tuple[Pin, ...], others: tuple[Pin, ...]) -> bool:
+    return [(p.project, p.file, p.extras, p.wanted_by) for p in some] == [
+        (p.project, p.file, p.extras, p.wanted_by) for p in others
+    ]
+
+
+# ---- one version of a project over all targets ----------------------------------------------------------------------
+
+
+def _align(answers: list[Answer], index: Index) -> tuple[list[Answer], list[str]]:
+    """Ask for one version of each project on all targets: the newest of those chosen that works on each.
+
+    A project for which none does is left as it was, and told.
+    """
+    notes: list[str] = []
+    given_up: set[NormalizedName] = set()
+    while (split := _first_split(answers, given_up)) is not None:
+        project, versions = split
+        aligned = _aligned_on(answers, project, versions, index)
+        if aligned is None:
+            given_up.add(project)
+            chosen = ", ".join(map(str, versions))
+            notes.append(f"{project} could not be aligned: no single version of {chosen} works on every target")
+        else:
+            answers = aligned
+    return answers, notes
+
+
+def _first_split(
+    answers: list[Answer], given_up: set[NormalizedName]
+) -> tuple[NormalizedName, tuple[Version, ...]] | None:
+    versions: dict[NormalizedName, set[Version]] = {}
+    for answer in answers:
+        for resolution in answer.resolutions:
+            for pin in resolution.pins:
+                versions.setdefault(pin.project, set()).add(pin.version)
+    for project, several in sorted(versions.items()):
+        if len(several) > 1 and project not in given_up:
+            return project, tuple(sorted(several, reverse=True))
+    return None
+
+
+def _aligned_on(
+    answers: list[Answer], project: NormalizedName, versions: Iterable[Version], index: Index
+) -> list[Answer] | None:
+    for version in versions:
+        bound = Constraint(requirement=Requirement(f"{project}=={version}"), origin=Origin(path="--align"))
+        try:
+            return [
+                solve_target(replace(a.wishes, constraints=(*a.wishes.constraints, bound)), a.target, index)
+                for a in answers
+            ]
+        except ResolutionFault:
+            continue
+    return None
+
+
+# ---- all answers, one plan ------------------------------------------------------------------------------------------
+
+
+def _unite(
+    sets: tuple[WishSet, ...], targets: tuple[Target, ...], answers: list[Answer], notes: list[str], index: Index
+) -> Plan:
+    files: dict[str, PlannedFile] = {}
+    for answer in answers:
+        for candidate in answer.candidates:
+            planned = PlannedFile(listed=candidate.file, metadata=index.core_metadata(candidate.file))
+            known = files.setdefault(planned.filename.casefold(), planned)
+            if known.listed != planned.listed:
+                _refuse_two_contents(known, planned)
+        notes = [*notes, *answer.notes]
+    statuses, told = _listing_notes(files.values(), index)
+    uncovered = tuple(gap for answer in answers for gap in answer.uncovered)
+    notes += told
+    notes += [
+        f"{g.target}: Python {_patches(g, targets)} is not covered: {g.reason.splitlines()[0]}" for g in uncovered
+    ]
+    return Plan(
+        targets=targets,
+        sets=sets,
+        resolutions=tuple(resolution for answer in answers for resolution in answer.resolutions),
+        uncovered=uncovered,
+        files=tuple(sorted(files.values(), key=lambda file: file.filename)),
+        statuses=statuses,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _patches(gap: Uncovered, targets: tuple[Target, ...]) -> str:
+    target = next(target for target in targets if target.name == gap.target)
+    return gap.patches.describe(target.environment.python_version)
+
+
+def _refuse_two_contents(known: PlannedFile, other: PlannedFile) -> None:
+    mine, theirs = dict(known.listed.hashes), dict(other.listed.hashes)
+    if known.filename == other.filename and any(
+        mine[algorithm] == theirs[algorithm] for algorithm in mine.keys() & theirs.keys()
+    ):
+        return
+    raise PolicyFault(
+        f"{known.filename} stands for two different files: from {known.listed.index or 'a direct reference'} "
+        f"and from {other.listed.index or 'a direct reference'}",
+        code="two-contents",
+        hint="one name can hold one content: leave one of the two out, or give it another version or build tag",
+    )
+
+
+def _listing_notes(
+    files: Iterable[PlannedFile], index: Index
+) -> tuple[tuple[tuple[NormalizedName, ProjectStatus], ...], list[str]]:
+    """The status of every project, and what its listing gives to say."""
+    notes: list[str] = []
+    statuses: dict[NormalizedName, ProjectStatus] = {}
+    for file in sorted(files, key=lambda file: file.filename):
+        name = file.listed.name
+        if file.listed.yanked is not None:
+            reason = f": {file.listed.yanked}" if file.listed.yanked else ""
+            notes.append(f"{file.filename} is yanked, and taken since a pin asks for exactly it{reason}")
+        if not name.is_wheel:
+            notes.append(f"{file.filename} is an sdist: the closed side must build it, with its build requirements")
+        if name.project in statuses:
+            continue
+        listing = index.listing(name.project)
+        statuses[name.project] = listing.status if listing is not None else ProjectStatus()
+        if listing is None:
+            continue
+        if listing.also_on:
+            others = ", ".join(listing.also_on)
+            notes.append(f"{name.project} is taken from {listing.index}, and stands on {others} too")
+        if listing.status.status != "active":
+            reason = f": {listing.status.reason}" if listing.status.reason else ""
+            notes.append(f"{name.project} is {listing.status.status}{reason}")
+    return tuple(sorted(statuses.items())), notes

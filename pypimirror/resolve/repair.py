@@ -1,0 +1,70 @@
+"""resolvelib's search, repaired.
+
+resolvelib 1.2.1 has faults that ``tests/resolve/test_repair.py`` shows first:
+
+a. It recurses for ever over an orphaned cycle: two projects that want each other, once their only outside wish is
+   gone. The fault is in how a finished state becomes a result; so the state is taken as it is, and ``solve`` walks it.
+b. When a later pin makes an earlier one invalid, what the earlier one wanted is forgotten, but the pin stays. If it
+   fits again later, it counts as satisfied, and its wishes stay forgotten: the result breaks a requirement. So a pin
+   whose wishes are forgotten has to go, too.
+c. Since pins may become invalid, it can run in a circle, and it can jump back over the pin that was to blame, and then
+   says that there is no answer where there is one. Both are rare; then a second, plainer search is asked.
+
+The methods that are overridden are private to resolvelib: ``pyproject.toml`` holds it below 1.3 for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from resolvelib.resolvers import (
+    Criterion,
+    RequirementInformation,
+    RequirementsConflicted,
+    Resolution,
+    ResolutionImpossible,
+)
+
+from pypimirror.resolve.needs import Candidate, Key, Need
+
+__all__ = ["PlainResolution", "RepairedResolution"]
+
+Criteria = dict[Key, Criterion[Need, Candidate]]
+
+
+class RepairedResolution(Resolution[Need, Candidate, Key]):
+    """A resolution that forgets a pin together with what the pin wanted."""
+
+    def _remove_information_from_criteria(self, criteria: Criteria, parents: Collection[Key]) -> None:
+        super()._remove_information_from_criteria(criteria, parents)
+        for parent in parents:
+            self.state.mapping.pop(parent, None)
+
+
+class PlainResolution(Resolution[Need, Candidate, Key]):
+    """A resolution whose pins never become invalid, since what would break one is refused; it steps back one by one.
+
+    It finds an answer wherever there is one, given time; on large worlds it may need far too much of it.
+    """
+
+    def _get_updated_criteria(self, candidate: Candidate) -> Criteria:
+        criteria = super()._get_updated_criteria(candidate)
+        pins = {**self.state.mapping, candidate.key: candidate}
+        for need in self._p.get_dependencies(candidate):
+            pin = pins.get(need.key)
+            if pin is not None and not need.admits(pin.version):
+                raise RequirementsConflicted(criteria[need.key])
+        return criteria
+
+    def _backjump(self, causes: list[RequirementInformation[Need, Candidate]]) -> bool:
+        while len(self._states) >= 3:  # noqa: PLR2004 - the root state, one with a pin, and the one that failed
+            del self._states[-1]
+            broken = self._states.pop()
+            if not broken.mapping:
+                break
+            key, candidate = broken.mapping.popitem()
+            excluded = [(each, list(criterion.incompatibilities)) for each, criterion in broken.criteria.items()]
+            self._push_new_state()
+            if self._patch_criteria([*excluded, (key, [candidate])]):
+                return True
+        raise ResolutionImpossible(causes)

@@ -1,0 +1,130 @@
+"""A shelf: the versions of one project that one target can use, newest first, each with its best file.
+
+A file that can't be used leaves a Rejection. Files are judged version by version, and only when somebody looks at the
+version: most of a long listing is never judged, so its requires-python never splits the patch releases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pypimirror.model.files import ListedFile, Listing, Refusal, Rejection
+from pypimirror.model.names import NormalizedName, Version
+from pypimirror.model.requests import Policy
+from pypimirror.resolve.judge import Judge
+
+__all__ = ["Choice", "Shelf"]
+
+_NO_RANK = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What a version offers: its best file that is not yanked, and its best file of all."""
+
+    version: Version
+    unyanked: ListedFile | None
+    best: ListedFile | None
+
+    @property
+    def is_sdist(self) -> bool:
+        file = self.unyanked or self.best
+        return file is not None and not file.name.is_wheel
+
+
+class Shelf:
+    """The versions of one project, judged on demand. ``hashes``, where given, are the only ones that will do."""
+
+    def __init__(
+        self,
+        listing: Listing,
+        judge: Judge,
+        policy: Policy,
+        *,
+        hashes: frozenset[tuple[str, str]] | None = None,
+    ) -> None:
+        self.listing = listing
+        self.project: NormalizedName = listing.project
+        self._judge = judge
+        self._policy = policy
+        self._hashes = hashes
+        by_version: dict[Version, list[ListedFile]] = {}
+        for file in listing.files:
+            by_version.setdefault(file.name.version, []).append(file)
+        self._by_version = by_version
+        self.versions: tuple[Version, ...] = tuple(sorted(by_version, reverse=True))
+        self._choices: dict[Version, Choice] = {}
+        self._rejections: dict[Version, list[Rejection]] = {}
+
+    def choice(self, version: Version) -> Choice:
+        """The judged version. Raises KeyError where the listing has no such version."""
+        choice = self._choices.get(version)
+        if choice is None:
+            choice = self._choices[version] = self._judge_version(version)
+        return choice
+
+    def has_any(self) -> bool:
+        """Whether any version has a usable file."""
+        return any(self.choice(version).best is not None for version in self.versions)
+
+    def rejections(self, versions: Iterable[Version] | None = None) -> Iterator[Rejection]:
+        """Why files can't be used: of the given versions, or of all; rows that could not be read come first."""
+        if versions is None:
+            yield from self.listing.rejected
+            versions = self.versions
+        for version in versions:
+            self.choice(version)
+            yield from self._rejections.get(version, ())
+
+    def _judge_version(self, version: Version) -> Choice:
+        usable: list[ListedFile] = []
+        for file in sorted(self._by_version[version], key=lambda file: file.name.filename):
+            reason = self._refusal(file)
+            if reason is None:
+                usable.append(file)
+            else:
+                self._rejections.setdefault(version, []).append(
+                    Rejection(filename=file.name.filename, reason=reason[0], detail=reason[1], version=version)
+                )
+        usable.sort(key=self._preference)
+        unyanked = next((file for file in usable if file.yanked is None), None)
+        return Choice(version=version, unyanked=unyanked, best=usable[0] if usable else None)
+
+    def _preference(self, file: ListedFile) -> tuple[object, ...]:
+        """Wheels before sdists, the best tag first, then the highest build tag, then by name: no order of arrival."""
+        if not file.name.is_wheel:
+            return (1, 0, (0, 0, ""), not file.name.filename.endswith(".tar.gz"), file.name.filename)
+        rank = self._judge.rank(file.name)
+        build = file.name.build
+        # A build tag outranks none; the number counts first, then the rest. Letters are turned so that the last wins.
+        turned = (-1, -build[0], tuple(-ord(c) for c in build[1])) if build else (0, 0, ())
+        return (0, _NO_RANK if rank is None else rank, turned, False, file.name.filename)
+
+    def _refusal(self, file: ListedFile) -> tuple[Refusal, str] | None:
+        return next(self._objections(file), None)
+
+    def _objections(self, file: ListedFile) -> Iterator[tuple[Refusal, str]]:
+        """Each rule that a file breaks, the most telling first. Judged lazily: the first is enough."""
+        policy, name = self._policy, file.name
+        if self.listing.status.status == "quarantined":
+            yield Refusal.QUARANTINED, self.listing.status.reason
+        if not policy.formats.allows(self.project, wheel=name.is_wheel):
+            yield Refusal.FORMAT_NOT_ALLOWED, "a wheel" if name.is_wheel else "an sdist"
+        if name.is_wheel and self._judge.rank(name) is None:
+            if self._judge.python_tag_fits(name):
+                yield Refusal.OTHER_PLATFORM, ".".join(name.platforms)
+            yield Refusal.OTHER_PYTHON, f"{'.'.join(name.pythons)}-{'.'.join(name.abis)}"
+        if not self._judge.python_fits(file.requires_python):
+            yield Refusal.REQUIRES_PYTHON, f"needs Python {file.requires_python}"
+        if policy.exclude_newer is not None and not _older(file.upload_time, policy.exclude_newer):
+            yield Refusal.TOO_NEW, file.upload_time or "without an upload time"
+        if self._hashes is not None and not self._hashes.intersection(file.hashes):
+            yield Refusal.HASH_NOT_ALLOWED, ""
+        if file.sha256 is None and not policy.allow_unhashed and self._hashes is None:
+            yield Refusal.NO_HASH, ", ".join(algorithm for algorithm, _ in file.hashes) or "no hash at all"
+
+
+def _older(upload_time: str | None, limit: str) -> bool:
+    """ISO 8601 in UTC with the same layout compares as text; what has no time is taken as too new."""
+    return upload_time is not None and upload_time[:19] < limit[:19]
