@@ -10,12 +10,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
 from pypimirror.errors import DiskFault
 
-__all__ = ["DISK", "FILE_MODE", "FOLDER_MODE", "Disk", "disk_fault"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["DISK", "FILE_MODE", "FOLDER_MODE", "Disk", "disk_fault", "require_space"]
 
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
@@ -95,6 +99,19 @@ class Disk:
     def set_time(self, path: Path, seconds: int) -> None:
         os.utime(path, (seconds, seconds), follow_symlinks=False)
 
+    def lock(self, file: BinaryIO) -> bool:
+        """Try to hold *file* alone until it is closed; False where another holds it. The kernel frees it on death.
+
+        Always True where there are no such locks (Windows): there an open file can't be removed by others.
+        """
+        if sys.platform == "win32":
+            return True
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
     def free(self, path: Path) -> int:
         """Free bytes on the file system of an existing *path*."""
         return shutil.disk_usage(path).free
@@ -114,6 +131,8 @@ _CODES = {
     errno.ENOTDIR: ("not-a-folder", "part of the path is not a folder", "check the path"),
     errno.EEXIST: ("exists", "it exists already", "choose another name, or remove it"),
     errno.ENAMETOOLONG: ("name-too-long", "the name is too long for this file system", "choose a shorter path"),
+    errno.EFBIG: ("file-too-large", "the file is too large here", "choose another file system, or raise ulimit -f"),
+    errno.EPIPE: ("broken-pipe", "whoever read it went away", "look at the command after the pipe"),
     errno.EIO: ("disk-broken", "input/output error", "check the medium and the system's log; nothing bad was kept"),
 }
 
@@ -122,3 +141,22 @@ def disk_fault(error: OSError, doing: str) -> DiskFault:
     """The fault for an OSError. *doing* is what was being done: ``writing kubespray.tar``."""
     code, what, hint = _CODES.get(error.errno or 0, ("disk", error.strerror or type(error).__name__, "try again"))
     return DiskFault(f"{doing}: {what}", code=code, hint=hint)
+
+
+def require_space(disk: Disk, folder: Path, needed: int, doing: str) -> None:
+    """Raise DiskFault (``disk-full``) unless *folder*, which exists, has room for *needed* bytes and 5 % more."""
+    free = disk.free(folder)
+    if free < needed + needed // 20:
+        message = f"{doing} needs {_decimal(needed + needed // 20)}, {_decimal(free)} free on {folder}"
+        raise DiskFault(message, code="disk-full", hint=_CODES[errno.ENOSPC][2])
+
+
+def _decimal(size: int) -> str:
+    """A size as disks are sold by: 812 MB."""
+    if size < 1000:  # noqa: PLR2004 - below the first unit
+        return f"{size} bytes"
+    value, units = size / 1000, ["kB", "MB", "GB", "TB", "PB"]
+    while value >= 999.5 and units[1:]:  # noqa: PLR2004 - what would be rounded up to four digits
+        value /= 1000
+        del units[0]
+    return f"{value:.3g} {units[0]}"

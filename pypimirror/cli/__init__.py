@@ -1,1 +1,5 @@
-"""People: one file a command; errors become words and exit codes."""
+"""People: one file a command; errors become words and exit codes, here and nowhere else."""
+
+from pypimirror.cli.door import main
+
+__all__ = ["main"]

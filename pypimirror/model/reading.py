@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,6 +10,8 @@ from typing import TypeVar
 __all__ = ["Malformed", "Node"]
 
 T = TypeVar("T")
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Malformed(ValueError):
@@ -51,7 +54,7 @@ class Node:
             raise Malformed(self.where, "not a string")
         if len(self.value) > limit:
             raise Malformed(self.where, f"longer than {limit} characters")
-        if "\0" in self.value or any("\ud800" <= letter <= "\udfff" for letter in self.value):
+        if "\0" in self.value or (not self.value.isascii() and _SURROGATE.search(self.value)):
             raise Malformed(self.where, "not valid text")
         return self.value
 

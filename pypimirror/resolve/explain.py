@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from pypimirror.errors import PypimirrorError, ResolutionFault
 from pypimirror.index.port import Index
-from pypimirror.model.files import Refusal, Rejection
+from pypimirror.model.files import Listing, Refusal, Rejection
 from pypimirror.model.names import NormalizedName
 from pypimirror.model.requests import Constraint, Root, WishSet
 from pypimirror.model.targets import Target
@@ -134,9 +134,17 @@ def _no_version(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault | 
         if usable:
             finals = [version for version in usable if not version.is_prerelease]
             nearest = (finals or usable)[0]
-            hint = hint or f"the newest that this target can use is {nearest}"
+            hint = hint or f"the newest that this target can use is {nearest}{_elsewhere(shelf.listing)}"
         return ResolutionFault(message, code="no-version", hint=hint)
     return None
+
+
+def _elsewhere(listing: Listing) -> str:
+    """Where several indexes have a project, the first one's answer may be a surprise."""
+    if not listing.also_on:
+        return ""
+    others = ", ".join(listing.also_on)
+    return f", on {listing.index}; it stands on {others} too, but the first index that has a project is the one heeded"
 
 
 def count_rejections(rejections: Iterable[Rejection]) -> str:

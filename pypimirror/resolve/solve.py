@@ -149,17 +149,31 @@ def _pin(
         for parent, need in wants[key]
         if parent is None or parent.key.project != project
     }
-    shelf = provider.shelf(project)
-    newer = () if shelf is None else [v for v in shelf.versions if v > candidate.version and not v.is_prerelease]
-    passed_over = () if shelf is None else tuple(shelf.rejections((*newer[-3:], candidate.version)))
+    needs = [need for key in keys for _, need in wants[key]]
     return Pin(
         project=project,
         version=candidate.version,
         file=candidate.file.name.filename,
         extras=tuple(sorted(key.extra for key in keys if key.extra)),
         wanted_by=tuple(sorted(by)),
-        passed_over=passed_over,
+        passed_over=_passed_over(provider, candidate, needs),
     )
+
+
+def _passed_over(provider: Provider, candidate: Candidate, needs: list[Need]) -> tuple[Rejection, ...]:
+    """Why newer final versions that everybody would admit were not taken, and files of the version that was."""
+    shelf = provider.shelf(candidate.key.project)
+    if shelf is None:
+        return ()
+    newer = [
+        version
+        for version in shelf.versions
+        if version > candidate.version
+        and not version.is_prerelease
+        and provider.admitted(candidate.key.project, version, needs)
+        and shelf.choice(version).best is None
+    ]
+    return tuple(shelf.rejections((*newer, candidate.version)))
 
 
 def _who(parent: Candidate | None, need: Need) -> str:

@@ -48,6 +48,8 @@ def universe(scenario: dict[str, Any]) -> Universe:
         for version, facts in versions.items():
             if version == "status":
                 made.statuses[name] = ProjectStatus(status=facts, reason=versions.get("reason", ""))
+            elif version == "also_on":
+                made.also_on[name] = tuple(facts)
             elif version != "reason":
                 for each in facts if isinstance(facts, list) else [facts]:
                     made.add(project, version, **each)

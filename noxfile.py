@@ -1,0 +1,117 @@
+"""What developers and ``.ci/run`` run. The default sessions change nothing, and need an index only to install from.
+
+nox              tests on each Python that is there, types, lint, minimums, dist
+nox -l           every session, with its docstring
+nox -s tests-3.12 -- -k tree -x
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "types", "tests", "minimums", "dist"]
+nox.options.reuse_existing_virtualenvs = True
+
+PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+NEWEST = "3.12"
+"""Of the Pythons that a bare machine is likely to have, the one for sessions that need just one."""
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+CLEAN = {"PIP_CONFIG_FILE": "/dev/null"}
+"""Tests must not depend on how this machine's pip is set up. Installing before them may."""
+
+
+def group(name: str) -> list[str]:
+    """The requirements of a dependency group."""
+    return list(nox.project.dependency_groups(PROJECT, name))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests, on each Python that is there; what follows ``--`` goes to pytest."""
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", "-n", "2", *(session.posargs or ["-m", "not online and not slow"]), env=CLEAN)
+
+
+@nox.session(python=NEWEST)
+def slow(session: nox.Session) -> None:
+    """The tests that take more than ten seconds each: every bit flipped, gigabytes packed."""
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", "-n", "2", "-m", "slow and not online", *session.posargs, env=CLEAN)
+
+
+@nox.session(python="3.10")
+def minimums(session: nox.Session) -> None:
+    """The tests with the oldest versions that pyproject.toml admits, on the oldest Python."""
+    lowest = [requirement.partition(",")[0].replace(">=", "==") for requirement in PROJECT["project"]["dependencies"]]
+    session.install(*lowest, *group("test"))
+    session.install("-e", ".", "--no-deps")
+    session.run("pytest", "-n", "2", "-m", "not online and not slow", *session.posargs, env=CLEAN)
+
+
+@nox.session(python=NEWEST)
+def types(session: nox.Session) -> None:
+    """mypy, strict, over the package, the tests and this file."""
+    session.install("-e", ".", *group("types"))
+    session.run("mypy")
+    session.run("mypy", "--explicit-package-bases", "noxfile.py")
+
+
+@nox.session(python=NEWEST)
+def lint(session: nox.Session) -> None:
+    """The rules of ruff, and its format."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=NEWEST)
+def dist(session: nox.Session) -> None:
+    """Build the sdist and the wheel, install the wheel alone, bundle and render with it: shows what it lacks."""
+    session.install("build", "flit_core>=3.11,<4")
+    folder = Path(session.create_tmp()).resolve() / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "build", "--no-isolation", "--outdir", str(folder), silent=True)
+    (wheel,) = folder.glob("*.whl")
+    session.install("--force-reinstall", str(wheel))
+    work = folder.parent
+    with session.chdir(work):
+        bundle, tree = work / "own.tar", work / "tree"
+        shutil.rmtree(tree, ignore_errors=True)
+        asked = [f"./dist/{wheel.name}", "--no-index", "-f", "wheelhouse", "--python", NEWEST, "--platform", "linux"]
+        session.run("pip", "download", "-q", "-d", "wheelhouse", str(wheel), silent=True)
+        session.run("pypimirror", "bundle", *asked, "-o", str(bundle), "--no-cache", "-q", env=CLEAN)
+        session.run("pypimirror", "render", str(bundle), str(tree), env=CLEAN)
+
+
+@nox.session(python=NEWEST)
+def online(session: nox.Session) -> None:
+    """The tests that ask the index of this machine's pip: each example, for foreign targets, installed at the end."""
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", "-m", "online", "-s", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def agreement(session: nox.Session) -> None:
+    """Print the table: the pins of each example on six targets, beside those of ``uv pip compile``."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "tests.agreement", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def benchmarks(session: nox.Session) -> None:
+    """Print figures of what should be fast, as ratios to a floor in the same run."""
+    session.install("-e", ".", *group("test"))
+    for script in sorted(Path("tests/benchmarks").glob("*.py")):
+        if not script.name.startswith("_"):
+            session.run("python", str(script), *session.posargs, env=CLEAN)
+
+
+if __name__ == "__main__":
+    nox.main()

@@ -1,0 +1,85 @@
+"""Reading forward, once: from a file or a pipe, a bounded piece at a time, always knowing where.
+
+Every short read is a BundleFault that names what was being read; every error of the medium is a DiskFault that names
+the bundle and the byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from pypimirror.bundle.faults import damaged, truncated
+from pypimirror.bundle.layout import padding
+from pypimirror.disk import disk_fault
+from pypimirror.model.names import Sha256
+from pypimirror.reporting import Reporter
+
+__all__ = ["CHUNK", "Medium"]
+
+CHUNK = 256 * 1024
+_TOLD_EVERY = 4 * 1024 * 1024
+
+
+class Medium:
+    """The bytes of one bundle. ``name`` is for people; ``offset`` is how many bytes lie behind; ``total`` a guess."""
+
+    def __init__(self, stream: BinaryIO, *, name: str, total: int, reporter: Reporter) -> None:
+        self.name = name
+        self.offset = 0
+        self.total = total
+        self._stream = stream
+        self._reporter = reporter
+        self._told = 0
+
+    def exactly(self, count: int, part: str) -> bytes:
+        """The next *count* bytes, which are few."""
+        begin = self.offset
+        return b"".join(self._pieces(count, part, begin))
+
+    def pieces(self, count: int, part: str) -> Iterator[bytes]:
+        """The next *count* bytes, in pieces of at most 256 KiB."""
+        return self._pieces(count, part, self.offset)
+
+    def _pieces(self, count: int, part: str, begin: int) -> Iterator[bytes]:
+        while count:
+            piece = self._read(min(count, CHUNK))
+            if not piece:
+                raise truncated(self.name, part, begin, self.offset)
+            count -= len(piece)
+            yield piece
+
+    def content(self, size: int, sha256: Sha256, what: str) -> Iterator[bytes]:
+        """A content and the zeros after it. Its last piece comes before the hash is known: wait for the end."""
+        begin = self.offset
+        digest = hashlib.sha256()
+        for piece in self.pieces(size, f"contents of {what}"):
+            digest.update(piece)
+            yield piece
+        if digest.hexdigest() != sha256:
+            raise damaged(self.name, f"contents of {what}", begin, "sha256 differs from what the manifest says")
+        self.zeros(padding(size), f"padding after {what}")
+
+    def zeros(self, count: int, part: str) -> None:
+        begin = self.offset
+        if any(self.exactly(count, part)):
+            raise damaged(self.name, part, begin, "not zero")
+
+    def end(self) -> None:
+        """Nothing follows."""
+        begin = self.offset
+        if self._read(1):
+            raise damaged(self.name, "end", begin, "something follows it")
+        self._reporter.packing(done=self.offset, total=self.offset)
+
+    def _read(self, count: int) -> bytes:
+        try:
+            piece = self._stream.read(count)
+        except OSError as error:
+            raise disk_fault(error, f"reading {self.name} at byte {self.offset}") from error
+        self.offset += len(piece)
+        if self.offset - self._told >= _TOLD_EVERY:
+            self._told = self.offset
+            self._reporter.packing(done=self.offset, total=max(self.total, self.offset))
+        return piece

@@ -1,0 +1,217 @@
+"""Writing a bundle: manifest and files -> one tar, that is there whole or not at all.
+
+Each source is hashed while it is copied: what is in the bundle is what the manifest says, or there is no bundle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from pypimirror.bundle.beside import beside
+from pypimirror.bundle.layout import END, Entry, Kind, Layout, padding
+from pypimirror.disk import DISK, Disk, disk_fault, require_space
+from pypimirror.errors import DiskFault, Incomplete, IntegrityFault
+from pypimirror.model import manifest_json
+from pypimirror.model.manifest import Manifest
+from pypimirror.model.names import FileName, Sha256
+from pypimirror.model.reading import Malformed
+from pypimirror.reporting import Reporter
+
+__all__ = ["Source", "Written", "write_bundle"]
+
+Source: TypeAlias = "Path | bytes"
+_CHUNK = 1024 * 1024
+_OWN = frozenset({Kind.FOLDER, Kind.MANIFEST, Kind.SUMS})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """A bundle that was written. ``digest`` is its name, ``sha256`` is of the whole tar, ``size`` in bytes."""
+
+    digest: Sha256
+    sha256: Sha256
+    size: int
+
+
+def write_bundle(
+    manifest: Manifest,
+    sources: Mapping[str, Source],
+    target: Path | BinaryIO,
+    *,
+    carried: frozenset[FileName] | None = None,
+    members: bool = True,
+    before_naming: Callable[[Path], None] | None = None,
+    disk: Disk = DISK,
+    reporter: Reporter | None = None,
+) -> Written:
+    """Write a volume that carries the files in *carried* (None: all) and, unless told otherwise, all other members.
+
+    ``sources`` has what each path of the layout holds: ``packages/x.whl``, ``packages/x.whl.metadata``, ``index.html``.
+    A file that is at *target* is replaced in one step; a BinaryIO is written forward and left open.
+    ``before_naming`` is called with the finished file while it still has a temporary name: what it raises undoes all.
+
+    Raises Incomplete (``missing-content``) where ``sources`` lacks a path, IntegrityFault (``changed-file``) where a
+    source is not what the manifest says, DiskFault. Then *target* is as it was, and no temporary file is left.
+    """
+    data, layout = _sealed(manifest)
+    packing = _Packing(
+        data=data,
+        layout=layout,
+        sources=sources,
+        entries=lambda: layout.entries(carried=carried, members=members),
+        disk=disk,
+        reporter=reporter or Reporter(),
+    )
+    name = str(target) if isinstance(target, Path) else "standard output"
+    try:
+        if isinstance(target, Path):
+            real = _real(target)
+            require_space(disk, real.parent, packing.size, f"writing {target}")
+            with beside(real, disk) as part:
+                packing.write(part.file)
+                if before_naming is not None:
+                    disk.sync_file(part.file)
+                    before_naming(part.path)
+        else:
+            packing.write(target)
+            target.flush()
+    except OSError as error:
+        raise disk_fault(error, f"writing {name}") from error
+    return Written(digest=layout.digest, sha256=packing.sha256, size=packing.size)
+
+
+def _sealed(manifest: Manifest) -> tuple[bytes, Layout]:
+    """The manifest's bytes, admitted by its own gate: never write what no reader will take."""
+    data = manifest_json.dump(manifest)
+    try:
+        manifest_json.parse(data)
+    except Malformed as error:
+        hint = "this is a fault of pypimirror; please report it"
+        raise IntegrityFault(f"the bundle's manifest can't be used: {error}", code="bad-manifest", hint=hint) from None
+    return data, Layout(manifest=manifest, digest=manifest_json.digest(data), size=len(data))
+
+
+def _real(target: Path) -> Path:
+    """Where a file named *target* lies: behind a link. Refuses what is there and is no regular file."""
+    real = Path(os.path.realpath(target))
+    if real.is_dir():
+        raise DiskFault(f"writing {target}: it is a folder", code="is-a-folder", hint="name a file in it")
+    if real.exists() and not real.is_file():
+        raise DiskFault(
+            f"writing {target}: it is a device or a pipe", code="not-a-file", hint="write to -, and redirect"
+        )
+    if not real.parent.is_dir():
+        hint = "make the folder first, or choose another"
+        raise DiskFault(f"writing {target}: there is no folder {real.parent}", code="no-such-file", hint=hint)
+    return real
+
+
+class _Packing:
+    """One volume on its way out. ``sha256`` is known once it is written."""
+
+    def __init__(
+        self,
+        *,
+        data: bytes,
+        layout: Layout,
+        sources: Mapping[str, Source],
+        entries: Callable[[], Iterator[Entry]],
+        disk: Disk,
+        reporter: Reporter,
+    ) -> None:
+        self._data = data
+        self._layout = layout
+        self._sources = sources
+        self._entries = entries
+        self._disk = disk
+        self._reporter = reporter
+        self._done = 0
+        self._digest = hashlib.sha256()
+        self.size = self._checked_size()
+        self._buffer = memoryview(bytearray(_CHUNK))
+
+    @property
+    def sha256(self) -> Sha256:
+        return Sha256(self._digest.hexdigest())
+
+    def _checked_size(self) -> int:
+        """The size of the tar. Raises Incomplete unless every content is at hand."""
+        missing, size = [], len(END)
+        for entry in self._entries():
+            size += len(entry.header) + entry.size + padding(entry.size)
+            if entry.kind not in _OWN and entry.path not in self._sources:
+                missing.append(entry.path)
+        if missing:
+            more = f" and {len(missing) - 1} more" if missing[1:] else ""
+            message = f"the bundle lists {missing[0]}{more}, but the content is not at hand"
+            raise Incomplete(message, code="missing-content", hint="run the same command again")
+        return size
+
+    def write(self, file: BinaryIO) -> None:
+        """Write it all. Raises OSError for *file*, DiskFault and IntegrityFault for a source."""
+        for entry in self._entries():
+            self._put(file, entry.header)
+            for piece in self._content(entry):
+                self._put(file, piece)
+            self._put(file, bytes(padding(entry.size)))
+        self._put(file, END)
+
+    def _put(self, file: BinaryIO, data: bytes | memoryview) -> None:
+        self._disk.write(file, data)
+        self._digest.update(data)
+        self._done += len(data)
+        if len(data) >= _CHUNK or self._done == self.size:
+            self._reporter.packing(done=self._done, total=self.size)
+
+    def _content(self, entry: Entry) -> Iterator[bytes | memoryview]:
+        if entry.kind is Kind.FOLDER:
+            return
+        if entry.kind is Kind.MANIFEST:
+            yield self._data
+            return
+        if entry.kind is Kind.SUMS:
+            yield from self._layout.sums()
+            return
+        source = self._sources[entry.path]
+        digest, size = hashlib.sha256(), 0
+        for piece in self._from(source):
+            size += len(piece)
+            if size > entry.size:
+                break  # it grew: what is there is wrong, however long it is
+            digest.update(piece)
+            yield piece
+        if size != entry.size or digest.hexdigest() != entry.sha256:
+            raise _changed(entry, source)
+
+    def _from(self, source: Source) -> Iterator[bytes | memoryview]:
+        """The bytes of a source; an error of reading it is not one of writing the bundle."""
+        if isinstance(source, bytes):
+            yield source
+            return
+        try:
+            file = source.open("rb", buffering=0)
+        except OSError as error:
+            raise disk_fault(error, f"reading {source}") from error
+        with file:
+            while True:
+                try:
+                    count = file.readinto(self._buffer)
+                except OSError as error:
+                    raise disk_fault(error, f"reading {source}") from error
+                if not count:
+                    return
+                yield self._buffer[:count]
+
+
+def _changed(entry: Entry, source: Source) -> IntegrityFault:
+    where = f" ({source})" if isinstance(source, Path) else ""
+    return IntegrityFault(
+        f"{entry.path} is no longer what was verified{where}",
+        code="changed-file",
+        hint="something changed the file since; nothing was written. Remove it, and run the same command again",
+    )

@@ -1,0 +1,233 @@
+"""From options to a request: the wishes, the targets, and the settings of this host, with every fault told at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from pypimirror import host
+from pypimirror.connected import Request
+from pypimirror.errors import InputFaults, UsageFault
+from pypimirror.host_reader import LocalReader
+from pypimirror.inputs.formats import no_binary, only_binary
+from pypimirror.inputs.requirements import read_wishes
+from pypimirror.inputs.wishes import Wishes
+from pypimirror.model import aim
+from pypimirror.model.names import label
+from pypimirror.model.requests import FormatControl, Policy, WishSet
+from pypimirror.model.target_json import parse_target_file
+from pypimirror.model.targets import Target
+from pypimirror.net.cache import default_folder
+from pypimirror.net.client import Client
+from pypimirror.net.credentials import KeyringProvider
+from pypimirror.net.pip_settings import PipSettings, read_pip_settings
+from pypimirror.net.settings import CommandLineOptions, Settings, resolve_settings
+from pypimirror.reporting import Reporter
+
+__all__ = ["Asked", "ask"]
+
+_MAX_PAGE = 16 * 1024 * 1024
+_MAX_TARGET_FILE = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The options of ``bundle`` and ``plan``, as click gives them; the names are those of ``cli.options``."""
+
+    requirements: tuple[str, ...]
+    requirement_files: tuple[str, ...]
+    constraint_files: tuple[str, ...]
+    pythons: tuple[str, ...]
+    platforms: tuple[str, ...]
+    target_files: tuple[str, ...]
+    align: bool
+    pre: bool
+    only_binary: tuple[str, ...]
+    no_binary: tuple[str, ...]
+    prefer_binary: bool
+    require_hashes: bool
+    allow_unhashed: bool
+    exclude_newer: str | None
+    index_url: str | None
+    extra_index_urls: tuple[str, ...]
+    find_links: tuple[str, ...]
+    no_index: bool
+    trusted_hosts: tuple[str, ...]
+    cert: str | None
+    client_cert: str | None
+    proxy: str | None
+    timeout: float | None
+    retries: int | None
+    keyring_provider: KeyringProvider | None
+    isolated: bool
+    cache_dir: str | None
+    no_cache: bool
+
+    @property
+    def cache_folder(self) -> Path | None:
+        """Where the cache lies; None for none that lasts."""
+        if self.no_cache:
+            return None
+        return Path(self.cache_dir) if self.cache_dir else default_folder(os.environ)
+
+
+def ask(asked: Asked, reporter: Reporter) -> tuple[Request, Settings]:
+    """Read every input. Raises InputFaults with all that is wrong with the wishes, the targets and the settings."""
+    faults: list[UsageFault] = []
+    options = _command_line(asked)
+    pip = PipSettings()
+    wishes: Wishes | None = None
+    targets: tuple[Target, ...] = ()
+    settings: Settings | None = None
+    exclude_newer: str | None = None
+    try:
+        pip = read_pip_settings(isolated=asked.isolated, reporter=reporter)
+    except UsageFault as fault:
+        faults += _several(fault)
+    try:
+        wishes = _wishes(asked, pip, options, reporter)
+    except UsageFault as fault:
+        faults += _several(fault)
+    try:
+        targets = _targets(asked)
+    except UsageFault as fault:
+        faults += _several(fault)
+    try:
+        settings = resolve_settings(
+            options=options, file_options=wishes.options if wishes else None, pip=pip, reporter=reporter
+        )
+    except UsageFault as fault:
+        faults += _several(fault)
+    try:
+        exclude_newer = _moment(asked.exclude_newer)
+    except UsageFault as fault:
+        faults.append(fault)
+    if faults or wishes is None or settings is None:
+        raise InputFaults(tuple(faults))
+    for note in wishes.notes:
+        reporter.note(note)
+    for url, user, password in wishes.credentials:
+        settings.credentials.remember(url, user, password)
+    return Request(sets=(_set(asked, pip, wishes, exclude_newer),), targets=targets), settings
+
+
+def _several(fault: UsageFault) -> Sequence[UsageFault]:
+    return fault.faults if isinstance(fault, InputFaults) else (fault,)
+
+
+def _command_line(asked: Asked) -> CommandLineOptions:
+    return CommandLineOptions(
+        index_url=asked.index_url,
+        extra_index_urls=asked.extra_index_urls,
+        find_links=asked.find_links,
+        no_index=asked.no_index,
+        trusted_hosts=asked.trusted_hosts,
+        cert=asked.cert,
+        client_cert=asked.client_cert,
+        proxy=asked.proxy,
+        timeout=asked.timeout,
+        retries=asked.retries,
+        keyring=asked.keyring_provider,
+        isolated=asked.isolated,
+    )
+
+
+def _wishes(asked: Asked, pip: PipSettings, options: CommandLineOptions, reporter: Reporter) -> Wishes:
+    """The requirements. A file at an address is fetched with the settings of the command line and of pip."""
+
+    def fetch(url: str) -> bytes:
+        with Client(resolve_settings(options=options, pip=pip, reporter=reporter), reporter=reporter) as client:
+            answer = client.get(url, limit=_MAX_PAGE)
+        if answer.status != 200:  # noqa: PLR2004 - HTTP's "OK"
+            raise FileNotFoundError(f"the server answered {answer.status}")
+        return answer.body
+
+    formats = pip.formats
+    for value in asked.only_binary:
+        formats = only_binary(formats, value)
+    for value in asked.no_binary:
+        formats = no_binary(formats, value)
+    wishes = read_wishes(
+        arguments=asked.requirements,
+        requirement_files=asked.requirement_files,
+        constraint_files=(*asked.constraint_files, *pip.constraints),
+        reader=LocalReader(fetch=fetch),
+        environ=os.environ,
+        formats=formats,
+        require_hashes=asked.require_hashes or pip.require_hashes,
+    )
+    if not wishes.roots:
+        what = "nothing is asked for" if not asked.requirement_files else "the requirements files ask for nothing"
+        raise UsageFault(what, code="no-requirements", hint="name a requirement, or a file of them with -r")
+    return wishes
+
+
+def _targets(asked: Asked) -> tuple[Target, ...]:
+    """Every combination of Python and platform, and the described ones; this machine where nothing is named."""
+    faults: list[UsageFault] = []
+    described: list[Target] = []
+    for path in asked.target_files:
+        try:
+            described.append(_read_target(path))
+        except UsageFault as fault:
+            faults.append(fault)
+    named: tuple[Target, ...] = ()
+    try:
+        if asked.pythons or asked.platforms:
+            named = aim.targets(asked.pythons or (host.this_python(),), asked.platforms or (host.this_platform(),))
+        elif not asked.target_files:
+            named = (host.this_target(),)
+    except UsageFault as fault:
+        faults += _several(fault)
+    if faults:
+        raise InputFaults(tuple(faults))
+    return tuple({target.name: target for target in (*named, *described)}.values())
+
+
+def _read_target(path: str) -> Target:
+    try:
+        with sys.stdin.buffer if path == "-" else Path(path).open("rb") as file:
+            data = file.read(_MAX_TARGET_FILE)
+    except OSError as error:
+        raise UsageFault(
+            f"{path}: {error.strerror}", code="bad-target-file", hint="make one with 'pypimirror target > FILE'"
+        ) from None
+    return parse_target_file(data, origin=path)
+
+
+def _moment(text: str | None) -> str | None:
+    """A day or a moment as ISO 8601 in UTC. What names no zone is taken as UTC."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise UsageFault(
+            f"--exclude-newer: not a time: {text}", code="bad-time", hint="write 2026-11-21 or 2026-11-21T06:00:00Z"
+        ) from None
+    moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def _set(asked: Asked, pip: PipSettings, wishes: Wishes, exclude_newer: str | None) -> WishSet:
+    return WishSet(
+        name=label("default"),
+        roots=wishes.roots,
+        constraints=wishes.constraints,
+        policy=Policy(
+            prereleases=asked.pre or pip.pre or wishes.prereleases,
+            formats=FormatControl(
+                only_binary=wishes.formats.only_binary,
+                no_binary=wishes.formats.no_binary,
+            ),
+            prefer_binary=asked.prefer_binary or pip.prefer_binary or wishes.prefer_binary,
+            require_hashes=wishes.require_hashes,
+            allow_unhashed=asked.allow_unhashed,
+            align=asked.align,
+            exclude_newer=exclude_newer,
+        ),
+    )

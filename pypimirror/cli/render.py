@@ -1,0 +1,116 @@
+"""``pypimirror render``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from pypimirror.cli.options import speech_options
+from pypimirror.cli.progress import reporting
+from pypimirror.cli.sizes import count, size
+from pypimirror.cli.voice import Voice
+from pypimirror.closed import Rendered, render
+from pypimirror.model.names import label
+
+__all__ = ["command"]
+
+
+@click.command(name="render")
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...")
+@click.argument("tree", metavar="TREE")
+@click.option("--plain", is_flag=True, help="A tree of real files, without links: for FAT, Windows, object stores.")
+@click.option("--replace", is_flag=True, help="Drop the older bundles of the same channel.")
+@click.option("--channels", metavar="A,B", help="The order of the channels, the upper one first, from now on.")
+@click.option("--wait", default=0.0, type=click.FloatRange(min=0), metavar="SECONDS", help="For a tree that is busy.")
+@click.option("--json", "as_json", is_flag=True, help="Tell what was published as JSON on standard output.")
+@speech_options
+@click.pass_obj
+def command(
+    voice: Voice,
+    bundles: tuple[str, ...],
+    tree: str,
+    *,
+    plain: bool,
+    replace: bool,
+    channels: str | None,
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Verify bundles, take them into TREE, and publish them in one step.
+
+    \b
+    A first bundle, and later the next:
+      pypimirror render kubespray.tar /srv/pypi
+      pypimirror render kubespray-december.tar /srv/pypi
+    From a diode or another program:
+      ssh relay cat wheels.tar | pypimirror render - /srv/pypi
+    To serve it:
+      python -m http.server --directory /srv/pypi 8000
+
+    Clients see the old tree, whole, until the new one is whole. TREE is made where it is not there yet. Running the
+    same command again after an interruption finishes the job; a bundle that is published already changes nothing.
+    """
+    try:
+        order = None if channels is None else [label(name.strip()) for name in channels.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--channels") from None
+    if bundles.count("-") > 1:
+        raise click.UsageError("'-' stands for standard input, which can be read once")
+    with reporting(voice) as reporter:
+        rendered = render(
+            [sys.stdin.buffer if name == "-" else Path(name) for name in bundles],
+            Path(tree),
+            now=int(time.time()),
+            plain=plain,
+            channels=order,
+            replace=replace,
+            wait=wait,
+            reporter=reporter,
+        )
+    if as_json:
+        voice.data(json.dumps(_facts(rendered, tree), indent=2))
+    elif not voice.quiet:
+        voice.say(_summary(rendered, tree))
+
+
+def _summary(rendered: Rendered, tree: str) -> str:
+    lines = [f"{each.manifest.stem}: {count(each.files, 'new file')}, {size(each.size)}" for each in rendered.imported]
+    composition = rendered.published.composition
+    projects = count(len(composition.projects), "project")
+    files = count(sum(1 for _ in composition.files), "file")
+    if rendered.published.changed:
+        lines.append(f"{tree}: published {files} of {projects}")
+    else:
+        lines.append(f"{tree}: already published, nothing changed ({files} of {projects})")
+    lines.append(f"to try it: python -m pip install --index-url {_address(tree)} NAME")
+    return "\n".join(lines)
+
+
+def _address(tree: str) -> str:
+    return Path(tree).resolve().as_uri() + "/simple"
+
+
+def _facts(rendered: Rendered, tree: str) -> dict[str, object]:
+    published = rendered.published
+    return {
+        "tree": tree,
+        "changed": published.changed,
+        "generation": published.generation,
+        "projects": len(published.composition.projects),
+        "files": sum(1 for _ in published.composition.files),
+        "bundles": [
+            {
+                "name": each.manifest.stem,
+                "manifest": each.digest,
+                "channel": each.manifest.channel,
+                "sequence": each.manifest.sequence,
+                "new_files": each.files,
+                "new_bytes": each.size,
+            }
+            for each in rendered.imported
+        ],
+    }

@@ -1,0 +1,62 @@
+"""How the program speaks: data to standard output, all else to standard error, no meaning in colour alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+import click
+
+from pypimirror.errors import PypimirrorError
+
+__all__ = ["Voice"]
+
+
+@dataclass
+class Voice:
+    """What the person asked of the output. One for each run; the options of a command set it."""
+
+    verbose: bool = False
+    quiet: bool = False
+    color: str = "auto"
+
+    def error(self, error: PypimirrorError) -> None:
+        """``error: ...``, the hint on a line of its own, and the code to look up."""
+        self._line("error", "red", f"{error} [{error.code}]")
+        if error.hint:
+            self._line("hint", "cyan", error.hint)
+
+    def note(self, text: str) -> None:
+        """A sentence that a person should read; kept back by ``--quiet``."""
+        if not self.quiet:
+            self._line("note", "yellow", text)
+
+    def say(self, text: str) -> None:
+        """Words without a label; said even with ``--quiet``."""
+        click.echo(text, err=True)
+
+    def tell(self, text: str) -> None:
+        """Progress in plain words; kept back by ``--quiet``."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def data(self, text: str) -> None:
+        """What was asked for, on standard output."""
+        click.echo(text)
+
+    @property
+    def colored(self) -> bool:
+        """Whether standard error takes colours: asked for, or a terminal that does, and NO_COLOR is not set."""
+        if self.color != "auto":
+            return self.color == "always"
+        return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    @property
+    def lively(self) -> bool:
+        """Whether to draw progress: only on a terminal."""
+        return sys.stderr.isatty() and not self.quiet and os.environ.get("TERM") != "dumb"
+
+    def _line(self, label: str, color: str, text: str) -> None:
+        shown = click.style(f"{label}:", fg=color, bold=True) if self.colored else f"{label}:"
+        click.echo(f"{shown} {text}", err=True, color=self.colored)

@@ -1,0 +1,160 @@
+"""The links of an HTML page (PEP 503), found in one pass whose time and memory grow with the page and no faster.
+
+The scanner follows the HTML standard's tokenizer as far as links need it: comments, raw text (``script``, ``title``),
+attributes quoted or not, the first of two attributes of one name. The standard library's parser is not used: it takes
+16 microseconds a link, and in unpatched Pythons a crafted page costs it quadratic time. An anchor of the usual shape
+is read by one regular expression; any other tag by the scanner's longer way, which gives the same.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, field
+
+__all__ = ["HtmlPage", "decode", "scan"]
+
+_USUAL_ANCHOR = re.compile(r'<a((?:\s+[a-z-]+="[^"]*")+)\s*>[^<]*</a>\s*(?:<br\s*/?>\s*)?')
+_USUAL_PAIR = re.compile(r'([a-z-]+)="([^"]*)"')
+_TAG = re.compile(r"<(/?)([A-Za-z][^\s/>]*)")
+_TAG_END = re.compile(r"[\s/]*>")
+_ATTRIBUTE = re.compile(r"""[\s/]*([^\s/>][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>][^\s>]*)))?""")
+_OPEN_QUOTE = re.compile(r"""\s*=\s*["']""")
+_RAW_TEXT = {
+    name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
+    for name in ("iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp")
+}
+_ATTRIBUTES = frozenset({
+    "content", "data-core-metadata", "data-dist-info-metadata", "data-provenance", "data-requires-python", "data-size",
+    "data-upload-time", "data-yanked", "href", "http-equiv", "name",
+})  # fmt: skip
+_INTERACTIVE = frozenset({"form", "iframe", "input", "script"})
+_CHARSETS = {
+    "iso-8859-1": "cp1252", "iso8859-1": "cp1252", "latin-1": "cp1252", "latin1": "cp1252", "windows-1252": "cp1252",
+    "utf-16": "utf-16", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be",
+}  # fmt: skip
+
+
+@dataclass(kw_only=True, slots=True)
+class HtmlPage:
+    """What was found. ``links`` are the attributes of every ``<a href>`` in order, None for one without a value.
+
+    ``interactive`` tells that the page has a form, a script or a refresh, which no page of an index has.
+    """
+
+    links: list[dict[str, str | None]] = field(default_factory=list)
+    base: str | None = None
+    title: str = ""
+    heading: str = ""
+    metas: dict[str, str] = field(default_factory=dict)
+    is_markup: bool = False
+    interactive: bool = False
+
+
+def decode(data: bytes, charset: str) -> str:
+    """The page's text. A charset that is not known counts as UTF-8; what can't be decoded becomes U+FFFD."""
+    return data.decode(_CHARSETS.get(charset.lower(), "utf-8-sig"), "replace")
+
+
+def scan(text: str, *, limit: int) -> HtmlPage:
+    """Read a page. Raises OverflowError where it has more than *limit* links."""
+    page = HtmlPage()
+    links, position = page.links, 0
+    while (start := text.find("<", position)) >= 0:
+        usual = _USUAL_ANCHOR.match(text, start)
+        if usual is None:
+            position = _read_markup(text, start, page)
+        else:
+            position = usual.end()
+            pairs = _USUAL_PAIR.findall(usual[1])
+            pairs.reverse()  # of two attributes of one name the first counts
+            attributes = {key: _unescaped(value) if "&" in value else value for key, value in pairs}
+            if "href" in attributes:
+                links.append(attributes)
+        if len(links) > limit:
+            raise OverflowError(len(links))
+    page.is_markup = page.is_markup or bool(links)
+    return page
+
+
+def _read_markup(text: str, start: int, page: HtmlPage) -> int:
+    """Read what begins with the ``<`` at *start*; the position after it. What is not closed reaches to the end."""
+    tag = _TAG.match(text, start)
+    if tag is None:
+        return _skip(text, start, page)
+    position, attributes = _read_attributes(text, tag.end())
+    if attributes is None or tag[1]:
+        return position
+    name = tag[2].lower()
+    _note(name, attributes, page)
+    if name == "plaintext":
+        return len(text)
+    if name in _RAW_TEXT:
+        closing = _RAW_TEXT[name].search(text, position)
+        end = closing.start() if closing else len(text)
+        if name == "title" and not page.title:
+            page.title = _text_of(text, position, end)
+        return end
+    if name == "h1" and not page.heading:
+        end = text.find("<", position)
+        page.heading = _text_of(text, position, end if end >= 0 else len(text))
+    return position
+
+
+def _skip(text: str, start: int, page: HtmlPage) -> int:
+    """Pass a comment, a declaration, or a ``<`` that begins nothing."""
+    if text.startswith("<!--", start):
+        end = text.find("-->", start + 2)  # "<!-->" is a whole comment
+        return end + 3 if end >= 0 else len(text)
+    if text.startswith(("<!", "<?", "</"), start):
+        page.is_markup = page.is_markup or text[start + 2 : start + 9].lower() == "doctype"
+        end = text.find(">", start)
+        return end + 1 if end >= 0 else len(text)
+    return start + 1
+
+
+def _read_attributes(text: str, position: int) -> tuple[int, dict[str, str | None] | None]:
+    """The position after the tag, and those attributes that matter; None where the tag has no end."""
+    attributes: dict[str, str | None] = {}
+    while (end := _TAG_END.match(text, position)) is None:
+        match = _ATTRIBUTE.match(text, position)
+        if match is None:
+            return len(text), None
+        position = match.end()
+        value = next((group for group in match.groups()[1:] if group is not None), None)
+        if value is None and _OPEN_QUOTE.match(text, position):
+            return len(text), None
+        name = match[1].lower()
+        if name in _ATTRIBUTES and name not in attributes:
+            attributes[name] = None if value is None else _unescaped(value)
+    return end.end(), attributes
+
+
+def _note(name: str, attributes: dict[str, str | None], page: HtmlPage) -> None:
+    if name == "a":
+        if "href" in attributes:
+            page.links.append(attributes)
+    elif name == "base":
+        if page.base is None:
+            page.base = attributes.get("href")
+    elif name == "meta":
+        key = (attributes.get("name") or "").lower()
+        if key.startswith("pypi:"):
+            page.metas.setdefault(key, attributes.get("content") or "")
+        page.interactive |= (attributes.get("http-equiv") or "").lower() == "refresh"
+    elif name in _INTERACTIVE:
+        page.interactive = True
+    elif name in ("html", "head", "body"):
+        page.is_markup = True
+
+
+def _text_of(text: str, start: int, end: int) -> str:
+    return " ".join(_unescaped(text[start : min(end, start + 1000)]).split())
+
+
+def _unescaped(text: str) -> str:
+    """Character references resolved; all left as it is where one is a number that Python refuses to read."""
+    try:
+        return html.unescape(text)
+    except ValueError:
+        return text

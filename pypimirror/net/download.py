@@ -1,0 +1,328 @@
+"""Files, from an address to the cache: streamed, hashed on the way, resumed, verified, and only then given a name.
+
+``Downloads`` fetches one file, once, whoever asks. ``fetch`` fetches those of a plan, and checks that what is inside
+them is what the plan was made from.
+
+What happens to a file that isn't as it should be:
+
+    the connection breaks              go on by range from where it broke, with backoff
+    the server knows no ranges         begin again
+    wrong after a resumed transfer     once more from the start: the old part may have been another file's
+    wrong after a clean transfer       once more, past every cache; still wrong: IntegrityFault
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pypimirror.errors import DiskFault, IndexFault, IntegrityFault, PypimirrorError
+from pypimirror.model.files import ListedFile
+from pypimirror.model.names import Sha256
+from pypimirror.model.plan import PlannedFile, VerifiedFile
+from pypimirror.net.bodies import shown
+from pypimirror.net.cache import Cache
+from pypimirror.net.client import Client, Stream, WireFault
+from pypimirror.net.inspection import inspect
+from pypimirror.net.partial import Digests, Partial
+from pypimirror.net.retry import Attempts, GaveUp
+from pypimirror.net.sockets import Stopped
+from pypimirror.net.workers import Task, Workers
+from pypimirror.reporting import Reporter
+
+__all__ = ["CHECKED", "Downloads", "Stored", "fetch", "gone"]
+
+CHECKED = frozenset(hashlib.algorithms_guaranteed) - {"shake_128", "shake_256"}
+"""The algorithms that are compared: those that every Python has, whose digests have a length."""
+
+_LOOK = 0.1  # seconds between two looks at what another process does
+_REFETCH = (
+    "the file was fetched again and is still wrong: tell whoever runs the index, or a proxy on the way changes it"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """A whole file in the cache whose hashes are those that the index claimed."""
+
+    path: Path
+    sha256: Sha256
+    size: int
+    from_cache: bool
+
+
+class Downloads:
+    """Whole files by way of the cache. Safe for threads: a file that two ask for is fetched once."""
+
+    def __init__(self, client: Client, cache: Cache, reporter: Reporter | None = None) -> None:
+        self._client = client
+        self._cache = cache
+        self._reporter = reporter or Reporter()
+        self._done: dict[str, Stored] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def whole(self, file: ListedFile) -> Stored:
+        """The file, verified. Raises IndexFault, IntegrityFault, DiskFault."""
+        key = file.sha256 or file.url
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._done:
+                self._done[key] = self._kept(file) or self._in_turn(file)
+            return self._done[key]
+
+    def _kept(self, file: ListedFile) -> Stored | None:
+        path = None if file.sha256 is None else self._cache.file(file.sha256)
+        if path is None or file.sha256 is None:
+            return None
+        size = path.stat().st_size
+        if file.size not in (None, size):
+            raise _wrong_size(file, size)
+        return Stored(path=path, sha256=file.sha256, size=size, from_cache=True)
+
+    def _in_turn(self, file: ListedFile) -> Stored:
+        """Fetch it, or let another process that is at it finish; one that is stuck is not waited for."""
+        while file.sha256 is not None and self._others_finished(file.sha256):
+            kept = self._kept(file)
+            if kept is not None:
+                return kept
+            fetched = self._fetched(file, alone=True)
+            if fetched is not None:
+                return fetched
+        fetched = self._fetched(file, alone=False)
+        assert fetched is not None  # noqa: S101 - for the type checker: it yields to others only when alone
+        return fetched
+
+    def _others_finished(self, sha256: Sha256) -> bool:
+        seen, quiet = -1, 0.0
+        while (size := self._cache.being_written(sha256)) is not None:
+            quiet = quiet + _LOOK if size == seen else 0.0
+            if quiet > self._client.limits.slow_window:
+                return False
+            seen = size
+            if self._client.stopping.wait(_LOOK):
+                raise Stopped
+        return True
+
+    def _fetched(self, file: ListedFile, *, alone: bool) -> Stored | None:
+        """Transfer it; with *alone*, None where another process has just begun to."""
+        clean_failures = 0
+        while True:
+            with self._cache.partial(file.sha256) as partial:
+                if alone and partial.beside_another:
+                    return None
+                transfer = _Transfer(self._client, self._reporter, file, partial, fresh=clean_failures > 0)
+                try:
+                    return transfer.run()
+                except IntegrityFault:
+                    self._reporter.download_bytes(filename=file.name.filename, count=-partial.size)
+                    partial.restart()
+                    clean_failures += not transfer.resumed
+                    if clean_failures > 1:
+                        raise
+
+
+class _Transfer:
+    """One file, from its first byte or from where an earlier transfer broke off, to its last."""
+
+    def __init__(self, client: Client, reporter: Reporter, file: ListedFile, partial: Partial, *, fresh: bool) -> None:
+        self._client = client
+        self._reporter = reporter
+        self._file = file
+        self._partial = partial
+        self._fresh = fresh
+        self._algorithms = tuple(name for name, _ in file.hashes if name in CHECKED and name != "sha256")
+        self._digests = Digests(self._algorithms)
+        self._validator: str | None = None
+        self.resumed = False
+
+    def run(self) -> Stored:
+        """Raises IndexFault, IntegrityFault, DiskFault."""
+        size = self._partial.size
+        if size and self._file.size is not None and size > self._file.size:
+            self._restart()
+        elif size:
+            self._digests = self._partial.digests(self._algorithms)
+            self._count(size)
+            self.resumed = True
+        attempts = self._client.attempts(self._file.url)
+        while True:
+            begun = self._partial.size
+            try:
+                if self._more(attempts):
+                    return self._verified()
+            except WireFault as fault:
+                self.resumed = self.resumed or self._partial.size > 0
+                attempts.progressed(self._partial.size - begun)
+                attempts.broke(fault)
+
+    def _more(self, attempts: Attempts) -> bool:
+        """Read one answer; False where the transfer must begin again. Raises WireFault where the answer breaks off."""
+        start = self._partial.size
+        if start and start == self._file.size:
+            return True
+        with self._client.stream(
+            self._file.url, attempts=attempts, start=start, validator=self._validator, fresh=self._fresh
+        ) as stream:
+            if stream.status == 416 and start:  # noqa: PLR2004 - RFC 9110: nothing lies behind what we have
+                self._restart()
+                return False
+            self._check_head(stream)
+            if stream.first != start:
+                self._restart()
+                if stream.first:
+                    raise WireFault("broken", "another part than the one asked for came")
+            self._validator = stream.validator
+            for piece in stream.pieces:
+                if self._partial.size + len(piece) > self._most():
+                    raise _wrong_size(self._file, None)
+                self._partial.append(piece)
+                self._digests.update(piece)
+                self._count(len(piece))
+        if self._file.size is not None and self._partial.size < self._file.size:
+            raise WireFault("broken", "the connection ended before the whole file had come")
+        return True
+
+    def _check_head(self, stream: Stream) -> None:
+        file = self._file
+        if stream.status in (404, 410):
+            raise gone(file, stream.status)
+        if stream.status not in (200, 206):
+            raise IndexFault(
+                f"{shown(file.url)}: answered {stream.status}", code="http-status", hint="open the address in a browser"
+            )
+        if stream.total is not None and file.size is not None and stream.total != file.size:
+            raise _wrong_size(file, stream.total)
+
+    def _verified(self) -> Stored:
+        file = self._file
+        for algorithm, expected in file.hashes:
+            if algorithm not in CHECKED:
+                continue
+            got = self._digests.hexdigest(algorithm)
+            if got != expected:
+                raise IntegrityFault(
+                    f"{file.name.filename}: wrong {algorithm}, expected {expected}, got {got} ({shown(file.url)})",
+                    code="wrong-hash",
+                    hint=_REFETCH,
+                )
+        sha256, size = Sha256(self._digests.hexdigest("sha256")), self._partial.size
+        return Stored(path=self._partial.commit(sha256), sha256=sha256, size=size, from_cache=False)
+
+    def _most(self) -> int:
+        return self._client.limits.file if self._file.size is None else self._file.size
+
+    def _restart(self) -> None:
+        self._count(-self._partial.size)
+        self._partial.restart()
+        self._digests = Digests(self._algorithms)
+        self._validator = None
+        self.resumed = False
+
+    def _count(self, count: int) -> None:
+        self._reporter.download_bytes(filename=self._file.name.filename, count=count)
+
+
+def gone(file: ListedFile, status: int) -> IndexFault:
+    """The fault for a file that a listing names and the server does not have."""
+    return IndexFault(
+        f"{shown(file.url)}: listed but gone (answered {status})",
+        code="gone",
+        hint=f"the index {file.index} names a file that it does not have any more: run again, or exclude that version",
+    )
+
+
+def _wrong_size(file: ListedFile, got: int | None) -> IntegrityFault:
+    came = "more came" if got is None else f"got {got}"
+    return IntegrityFault(
+        f"{file.name.filename}: wrong size, expected {file.size} bytes, {came} ({shown(file.url)})",
+        code="wrong-size",
+        hint=_REFETCH,
+    )
+
+
+def fetch(
+    files: Sequence[PlannedFile],
+    *,
+    client: Client,
+    cache: Cache,
+    reporter: Reporter | None = None,
+    workers: int = 8,
+    downloads: Downloads | None = None,
+) -> tuple[VerifiedFile, ...]:
+    """Every file of a plan in the cache, verified, in the order of *files*; the largest are begun first.
+
+    Where some fail, the others are finished as far as that makes sense, and the fault tells how many are safe. Raises
+    IndexFault, IntegrityFault, DiskFault. Interrupted, it stops the client, and what was verified stays.
+    """
+    reporter = reporter or Reporter()
+    downloads = downloads or Downloads(client, cache, reporter)
+    _check_space(files, cache)
+    reporter.download_total(files=len(files), size=sum(file.listed.size or 0 for file in files))
+    order = sorted(files, key=lambda file: (-(file.listed.size or 0), file.filename))
+    pool = Workers(workers, name="download")
+
+    def task_of(file: PlannedFile) -> Task[VerifiedFile]:
+        def work() -> VerifiedFile:
+            try:
+                stored = downloads.whole(file.listed)
+                verified = inspect(file, stored.path, stored.sha256, stored.size, cache)
+            except (DiskFault, GaveUp) as fault:
+                if isinstance(fault, DiskFault) or fault.kind == "connect":
+                    pool.drop_waiting()  # the next ones would end the same
+                raise
+            reporter.download_done(filename=file.filename, size=stored.size, from_cache=stored.from_cache)
+            return verified
+
+        return Task(work)
+
+    tasks = {file.filename: task_of(file) for file in order}
+    try:
+        for task in tasks.values():
+            pool.submit(task)
+        for task in tasks.values():
+            pool.wait(task)
+    except BaseException:
+        client.stop()
+        raise
+    finally:
+        pool.close(patience=1.0)
+    return _gathered([tasks[file.filename] for file in files])
+
+
+def _gathered(tasks: list[Task[VerifiedFile]]) -> tuple[VerifiedFile, ...]:
+    failed = [task for task in tasks if task.future.cancelled() or task.future.exception() is not None]
+    if not failed:
+        return tuple(task.future.result() for task in tasks)
+    faults = [error for task in failed if not task.future.cancelled() and (error := task.future.exception())]
+    safe = len(tasks) - len(failed)
+    for error in faults:
+        if not isinstance(error, PypimirrorError):
+            raise error
+    fault = faults[0]
+    assert isinstance(fault, PypimirrorError)  # noqa: S101 - for the type checker; the loop above has seen to it
+    others = f"{len(failed) - 1} more of {len(tasks)} failed or were not begun; " if len(failed) > 1 else ""
+    kept = f"{others}{safe} of {len(tasks)} files are safe in the cache; run again to continue"
+    fault.hint = f"{fault.hint}\n{kept}" if fault.hint else kept
+    raise fault
+
+
+def _check_space(files: Sequence[PlannedFile], cache: Cache) -> None:
+    needed = sum(
+        file.listed.size or 0 for file in files if file.listed.sha256 is None or not cache.has_file(file.listed.sha256)
+    )
+    free = cache.free()
+    if needed > free:
+        raise DiskFault(
+            f"the downloads need {_megabytes(needed)}, {_megabytes(free)} are free on {cache.folder}",
+            code="disk-full",
+            hint="free some space, or name another place with --cache-dir",
+        )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,188 @@
+"""Which bytes a tree holds already, and how they come under the name they are wanted by.
+
+Bytes are found by content: under their own name in ``packages/``, in ``incoming/``, or under any other published name
+(wheels of one version often share their metadata, and a delta leaves out what the tree has).
+
+Trust: what the current or the previous generation lists was synced before it was published, so its size is enough;
+anything else may be what a crash left, and is hashed before it is believed. A file that turns out wrong counts as not
+there, and is replaced by the next verified copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pypimirror.errors import IntegrityFault, PolicyFault
+from pypimirror.model.manifest import BundledFile
+from pypimirror.model.names import Sha256
+from pypimirror.tree.contents import Served
+from pypimirror.tree.folder import Tree
+
+__all__ = ["Missing", "Move", "Stock", "wanted_by"]
+
+_CHUNK = 1 << 20
+_PACKAGES, _INCOMING = "packages", "incoming"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Missing:
+    """A file, or a metadata sibling, that a bundle lists and nothing brought yet. ``name`` as in ``packages/``."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """One step of stocking ``packages/``."""
+
+    name: str
+    served: Served
+    source: Path
+    is_copy: bool
+
+
+def wanted_by(files: Iterable[BundledFile]) -> dict[str, Served]:
+    """What must stand in ``packages/`` for these files: each of them, and its metadata sibling."""
+    wanted: dict[str, Served] = {}
+    for file in files:
+        wanted[file.filename] = Served(file.sha256, file.size)
+        if file.metadata is not None:
+            wanted[f"{file.filename}.metadata"] = Served(file.metadata.sha256, file.metadata.size)
+    return wanted
+
+
+class Stock:
+    """The bytes of one open tree. Both folders are listed once; methods raise OSError."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._listed = {**tree.previous.packages, **tree.contents.packages}
+        self._names: dict[Sha256, str] = {each.sha256: name for name, each in self._listed.items()}
+        self._sizes = {_PACKAGES: _sizes(tree.at.packages), _INCOMING: _sizes(tree.at.incoming)}
+
+    def stands(self, name: str, served: Served, *, hashed: bool = False) -> bool:
+        """Whether ``packages/name`` is there with these bytes. With *hashed* its size alone is never enough."""
+        if self._sizes[_PACKAGES].get(name) != served.size or (_PACKAGES, name) in self._tree.rotten:
+            return False
+        if not hashed and self._listed.get(name) == served:
+            return True
+        return self._hashes(_PACKAGES, name, served)
+
+    def came_in(self, served: Served) -> bool:
+        """Whether ``incoming/`` has these bytes."""
+        if self._sizes[_INCOMING].get(served.sha256) != served.size:
+            return False
+        return self._hashes(_INCOMING, served.sha256, served)
+
+    def take_note(self, served: Served) -> None:
+        """These bytes were just written to ``incoming/``, and verified."""
+        self._sizes[_INCOMING][served.sha256] = served.size
+        self._vouch(_INCOMING, served.sha256)
+
+    def elsewhere(self, served: Served) -> Path | None:
+        """The path of these bytes under another published name."""
+        name = self._names.get(served.sha256)
+        if name is None or not self.stands(name, served, hashed=True):
+            return None
+        return self._tree.at.packages / name
+
+    def missing(self, wanted: Mapping[str, Served]) -> tuple[Missing, ...]:
+        """What of *wanted* can be had from nowhere, by name."""
+        return tuple(
+            Missing(name=name, size=served.size)
+            for name, served in sorted(wanted.items())
+            if not (self.stands(name, served) or self.came_in(served) or self.elsewhere(served))
+        )
+
+    def moves(self, wanted: Mapping[str, Served]) -> tuple[Move, ...]:
+        """The steps after which ``packages/`` holds all of *wanted*; nothing of it may be missing.
+
+        Raises PolicyFault where a name is still published, or was a moment ago, with other bytes.
+        """
+        copies: list[Move] = []
+        renames: dict[Sha256, Move] = {}
+        for name, served in sorted(wanted.items()):
+            self._check_one_content(name, served)
+            if self.stands(name, served):
+                continue
+            source = self._tree.at.incoming_file(served.sha256)
+            if not self.came_in(served):
+                elsewhere = self.elsewhere(served)
+                if elsewhere is None:
+                    raise IntegrityFault(f"{name} vanished from {self._tree.shown}", code="tree-damaged")
+                copies.append(Move(name=name, served=served, source=elsewhere, is_copy=True))
+            elif served.sha256 in renames:
+                copies.append(Move(name=name, served=served, source=source, is_copy=True))
+            else:
+                renames[served.sha256] = Move(name=name, served=served, source=source, is_copy=False)
+        return (*copies, *renames.values())  # what is renamed can't be copied any more
+
+    def carry_out(self, move: Move) -> None:
+        """One step. Raises IntegrityFault where the source changed under our hands."""
+        tree = self._tree
+        target = tree.at.packages / move.name
+        source = move.source
+        if move.is_copy:
+            source = tree.at.incoming / f"{move.served.sha256}.copy.part"
+            self._copy(move.source, source, move.served)
+        else:
+            del self._sizes[_INCOMING][move.served.sha256]
+        tree.disk.rename(source, target)
+        self._sizes[_PACKAGES][move.name] = move.served.size
+        self._vouch(_PACKAGES, move.name)
+
+    def _copy(self, source: Path, target: Path, served: Served) -> None:
+        digest = hashlib.sha256()
+        with source.open("rb") as original, self._tree.disk.create(target) as copy:
+            while chunk := original.read(_CHUNK):
+                digest.update(chunk)
+                self._tree.disk.write(copy, chunk)
+        if digest.hexdigest() != served.sha256:
+            self._tree.disk.remove(target)
+            raise IntegrityFault(
+                f"{source} changed while it was being read", code="tree-damaged", hint="run the same command again"
+            )
+
+    def _check_one_content(self, name: str, served: Served) -> None:
+        listed = self._listed.get(name)
+        if listed is not None and listed.sha256 != served.sha256:
+            raise PolicyFault(
+                f"{name} has two contents: sha256 {listed.sha256} was published, "
+                f"sha256 {served.sha256} is to be published",
+                code="two-contents",
+                hint="a file name stands for one content, for ever; give the new file another version or build tag",
+            )
+
+    def _hashes(self, folder: str, name: str, served: Served) -> bool:
+        """Whether that file has these bytes; a right answer is remembered while the tree is open."""
+        if (folder, name) in self._tree.sound:
+            return True
+        digest = hashlib.sha256()
+        path = (self._tree.at.packages if folder == _PACKAGES else self._tree.at.incoming) / name
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        if digest.hexdigest() != served.sha256:
+            self._tree.rotten.add((folder, name))
+            return False
+        self._tree.sound.add((folder, name))
+        return True
+
+    def _vouch(self, folder: str, name: str) -> None:
+        self._tree.rotten.discard((folder, name))
+        self._tree.sound.add((folder, name))
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """The regular files of a folder; a link is none."""
+    with os.scandir(folder) as entries:
+        return {
+            entry.name: entry.stat(follow_symlinks=False).st_size
+            for entry in entries
+            if entry.is_file(follow_symlinks=False)
+        }
