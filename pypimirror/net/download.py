@@ -196,6 +196,8 @@ class _Transfer:
                 f"{shown(file.url)}: answered {stream.status}", code="http-status", hint="open the address in a browser"
             )
         if stream.total is not None and file.size is not None and stream.total != file.size:
+            for _ in stream.pieces:  # where it is a portal's page, the first piece says so, which tells more
+                break
             raise _wrong_size(file, stream.total)
 
     def _verified(self) -> Stored:

@@ -174,7 +174,7 @@ def test_ours_is_right_on_random_cyclic_worlds() -> None:
 def test_the_same_world_gives_the_same_answer_each_time() -> None:
     for seed in range(100):
         world = random_world(seed)
-        answers = []
+        answers: list[object] = []
         for _ in range(2):
             try:
                 answers.append(solve(world.asked, Judge(TARGET, 0), world.universe))
