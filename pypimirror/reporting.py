@@ -17,9 +17,6 @@ class Reporter:
     def resolving(self, *, set_name: str, target: str, done: int, total: int) -> None:
         """A resolution begins; ``done`` of ``total`` lie behind."""
 
-    def considering(self, *, projects: int) -> None:
-        """So many different projects have been looked at since the run began."""
-
     def download_total(self, *, files: int, size: int) -> None:
         """Downloads begin: so many files, so many bytes (0 where an index states no sizes)."""
 

@@ -19,8 +19,9 @@ from pypimirror.model.targets import Target
 
 __all__ = ["Judge"]
 
-_RELEASE = r"(\d+)\.(\d+)\.(\d+)"
-_CLAUSE = re.compile(rf"(===|==|!=|<=|>=|~=|<|>)?\s*[\"']?v?{_RELEASE}(\.\*)?")
+# A bound with what stands before it: an operator, or nothing where a marker is written the other way round. The last
+# group is what follows the numbers: a fourth number, ".*", "rc1", ".post2".
+_CLAUSE = re.compile(r"(===|==|!=|<=|>=|~=|<|>)?\s*[\"']?v?(\d+)\.(\d+)(?:\.(\d+))?(?![0-9])([0-9A-Za-z.*+!-]*)")
 _TURNS_ON_PATCH = ("python_full_version", "implementation_version")
 
 
@@ -92,15 +93,14 @@ def _admits(requires_python: str, full_version: str) -> bool:
 def _breakpoints(text: str, minor: str) -> frozenset[int]:
     """The patch releases of *minor* at which a specifier or a marker may turn. Too many do no harm."""
     found: set[int] = set()
-    for operator, major, middle, micro, wildcard in _CLAUSE.findall(text):
-        if f"{major}.{middle}" != minor or wildcard:
+    for operator, major, middle, micro, more in _CLAUSE.findall(text):
+        if f"{major}.{middle}" != minor or (not micro and more == ".*"):
             continue
-        patch = int(micro)
-        if operator in (">=", "<", "~="):
+        # ">3.11" and "<=3.11" tell 3.11.0 from 3.11.1: a bound without a patch stands for patch 0 (PEP 440).
+        patch = int(micro or 0)
+        if operator in (">=", "<", "~=") and not more:
             found.add(patch)
-        elif operator in (">", "<="):
-            # ">3.11.0b1" turns at 3.11.0 already: a pre-release stands below its own final release.
-            found.update((patch, patch + 1))
         else:
+            # ">3.11.0b1" turns at 3.11.0 already: a pre-release stands below its own final release.
             found.update((patch, patch + 1))
     return frozenset(found)

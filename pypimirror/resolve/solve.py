@@ -21,8 +21,9 @@ from pypimirror.resolve.repair import PlainResolution, RepairedResolution
 
 __all__ = ["Clash", "Solution", "solve"]
 
+FIRST_ROUNDS = 4_000
+PLAIN_ROUNDS = 500
 MAX_ROUNDS = 30_000
-MAX_PLAIN_ROUNDS = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,16 +72,22 @@ class Clash(Exception):
 
 
 def _search(wishes: WishSet, judge: Judge, index: Index) -> tuple[Provider, dict[Key, Candidate]]:
-    """The repaired search; where that ends without an answer, the plain one has a short try at it."""
+    """The repaired search; where that ends without an answer, the plain one has a short try at it.
+
+    Where the repaired one neither ends nor fails, it may run in a circle, or have much to do: it gets more time last.
+    """
     provider = Provider(wishes, judge, index)
     needs = provider.root_needs()
     index.expect({need.key.project for need in needs if not provider.is_direct(need.key.project)})
     watch = _Watch(provider)
     clash: Clash | None = None
     for resolution, rounds in (
+        (RepairedResolution(provider, watch), FIRST_ROUNDS),
+        (PlainResolution(provider, BaseReporter()), PLAIN_ROUNDS),
         (RepairedResolution(provider, watch), MAX_ROUNDS),
-        (PlainResolution(provider, BaseReporter()), MAX_PLAIN_ROUNDS),
     ):
+        if clash is not None and rounds == MAX_ROUNDS:
+            break
         try:
             state = resolution.resolve(needs, max_rounds=rounds)
         except ResolutionImpossible as impossible:

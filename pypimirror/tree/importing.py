@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from pypimirror.disk import Disk
+from pypimirror.disk import Disk, require_space
 from pypimirror.errors import Incomplete
 from pypimirror.model import manifest_json
 from pypimirror.model.manifest import Manifest
@@ -19,7 +19,7 @@ from pypimirror.model.names import Sha256
 from pypimirror.tree.contents import Served
 from pypimirror.tree.folder import Tree
 from pypimirror.tree.stock import Missing, Stock, wanted_by
-from pypimirror.tree.writing import check_room, put, telling
+from pypimirror.tree.writing import put, telling
 
 __all__ = ["Imported", "IncomingBundle", "IncomingMember", "import_bundle", "incomplete"]
 
@@ -79,7 +79,7 @@ def import_bundle(tree: Tree, bundle: IncomingBundle, *, bundle_size: int | None
         stock = Stock(tree)
         to_come = sum(each.size for each in stock.missing(wanted))
         size = to_come if bundle_size is None else min(to_come, bundle_size)
-        check_room(tree.disk, tree.at.root, size, shown=tree.shown)
+        require_space(tree.disk, tree.at.root, size, doing)
         files = size = 0
         for member in bundle.members():
             name = member.entry.path.removeprefix("packages/")

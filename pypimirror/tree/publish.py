@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pypimirror.disk import Disk
+from pypimirror.disk import Disk, require_space
 from pypimirror.errors import DiskFault, IntegrityFault, PolicyFault, UsageFault
 from pypimirror.model import manifest_json
 from pypimirror.model.names import Label, NormalizedName, Sha256
@@ -28,7 +28,7 @@ from pypimirror.tree.layout import LANDING, MANIFEST, PACKAGES_PAGE, page_folder
 from pypimirror.tree.pages import Page, tree_pages
 from pypimirror.tree.plain import publish_plain
 from pypimirror.tree.stock import Stock, wanted_by
-from pypimirror.tree.writing import check_room, settle, telling, write_new
+from pypimirror.tree.writing import settle, telling, write_new
 
 __all__ = ["Published", "publish"]
 
@@ -87,7 +87,7 @@ def publish(
         room = sum(len(page.data) for page in pages if changed) + sum(
             move.served.size for move in moves if move.is_copy
         )
-        check_room(tree.disk, tree.at.root, room, shown=tree.shown)
+        require_space(tree.disk, tree.at.root, room, doing)
         for move in moves:
             stock.carry_out(move)
         if changed:

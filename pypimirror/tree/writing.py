@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pypimirror.disk import Disk, disk_fault
-from pypimirror.errors import DiskFault
 
-__all__ = ["check_room", "ensure_folder", "put", "settle", "telling", "write_new"]
+__all__ = ["ensure_folder", "put", "settle", "telling", "write_new"]
 
 # Elsewhere sync() does not wait, or isn't there: then each file is synced as it is written.
 _ONE_SYNC_FOR_ALL = sys.platform == "linux"
@@ -51,18 +50,6 @@ def put(disk: Disk, path: Path, data: bytes, *, part: Path, time: int | None = N
     if time is not None:
         disk.set_time(part, time)
     disk.rename(part, path)
-
-
-def check_room(disk: Disk, path: Path, size: int, *, shown: str) -> None:
-    """Raise DiskFault unless *size* bytes, and a twentieth more, are free at *path*."""
-    free = disk.free(path)
-    needed = size + size // 20
-    if free < needed:
-        raise DiskFault(
-            f"{shown} needs {needed} bytes, and {free} are free",
-            code="disk-full",
-            hint="free some space, then run the same command again; nothing was changed",
-        )
 
 
 def settle(disk: Disk, *folders: Path) -> None:

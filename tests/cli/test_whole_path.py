@@ -14,34 +14,45 @@ from tests.worlds import TARGET, Installer, Program, served
 HERE = ("--python", f"{sys.version_info.major}.{sys.version_info.minor}", "--platform", "manylinux_2_17_x86_64")
 
 
-@pytest.mark.parametrize("form", ["json", "html"])
-@pytest.mark.parametrize("metadata", [True, False])
-def test_a_bundle_installs_from_its_tree_by_pip_and_uv(
-    program: Program, server: FakeServer, tmp_path: Path, *, form: str, metadata: bool
-) -> None:
-    server.format = form
-    for file in server.files.values():
-        file.metadata = metadata
+def test_a_bundle_installs_from_its_tree_by_pip_and_uv(program: Program, server: FakeServer, tmp_path: Path) -> None:
     ran = program("bundle", "app", "source", *HERE, "-i", server.index_url, "-o", "app.tar")
     assert ran.code == 0, ran.err
     tree = program.work / "tree"
     ran = program("render", "app.tar", tree)
     assert ran.code == 0, ran.err
     expected = {"app": "2.0", "lib": "1.1+local.1", "source": "1.0"}
+    installer = Installer(tmp_path / "venv")
     with served(tree) as address:
-        installer = Installer(tmp_path / "pip-http")
-        installer.pip("install", "-q", "--index-url", f"{address}/simple/", "app", "source")
-        assert installer.versions() == expected
-        installer.pip("check")
-        installer = Installer(tmp_path / "uv-http")
-        installer.uv("pip", "install", "--default-index", f"{address}/simple/", "app", "source")
-        assert installer.versions() == expected
-    installer = Installer(tmp_path / "pip-file")
-    installer.pip("install", "-q", "--index-url", f"{tree.as_uri()}/simple/", "app", "source")
-    assert installer.versions() == expected
-    installer = Installer(tmp_path / "pip-links")
-    installer.pip("install", "-q", "--no-index", "-f", str(tree / "packages" / "index.html"), "app", "source")
-    assert installer.versions() == expected
+        ways = [
+            (installer.pip, ["install", "-q", "--index-url", f"{address}/simple/"]),
+            (installer.uv, ["pip", "install", "--default-index", f"{address}/simple/"]),
+            (installer.pip, ["install", "-q", "--index-url", f"{tree.as_uri()}/simple/"]),
+            (installer.pip, ["install", "-q", "--no-index", "-f", str(tree / "packages" / "index.html")]),
+        ]
+        for install, way in ways:
+            install(*way, "app", "source")
+            assert installer.versions() == expected, way
+            installer.pip("check")
+            installer.pip("uninstall", "-q", "-y", *expected)
+
+
+@pytest.mark.parametrize("form", ["json", "html"])
+@pytest.mark.parametrize("metadata", [True, "silent", False])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_every_kind_of_index_gives_the_same_pins(
+    program: Program, server: FakeServer, *, form: str, metadata: bool | str, ranges: bool
+) -> None:
+    server.format, server.ranges = form, ranges
+    for file in server.files.values():
+        file.metadata = metadata
+    ran = program("bundle", "app[speed]<2", "source", *TARGET, "-i", server.index_url, "-o", "app.tar", "--json")
+    assert ran.code == 0, ran.err
+    assert [file["filename"] for file in ran.json()["files"]] == [
+        "app-1.0-py3-none-any.whl",
+        "fast-3.0-cp312-cp312-manylinux_2_17_x86_64.whl",
+        "lib-1.1+local.1-py3-none-any.whl",
+        "source-1.0.tar.gz",
+    ]
 
 
 def test_the_bundle_unpacked_by_tar_alone_installs_too(program: Program, server: FakeServer, tmp_path: Path) -> None:

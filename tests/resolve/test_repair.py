@@ -155,7 +155,8 @@ def test_ours_is_right_where_resolvelib_is_not(seed: int) -> None:
 def test_ours_is_right_on_random_cyclic_worlds() -> None:
     """Every answer meets every requirement, holds nothing unwanted, and "no answer" is true where it can be checked."""
     solved = refused = 0
-    for seed in range(800):  # 640 and 719 need the plain search: the repaired one runs in a circle, or gives up
+    # 640 and 719 need the plain search: in them the repaired one runs in a circle, or gives up.
+    for seed in (*range(300), 640, 719):
         world = random_world(seed, projects=5, versions=3)
         try:
             solution = solve(world.asked, Judge(TARGET, 0), world.universe)
@@ -167,8 +168,8 @@ def test_ours_is_right_on_random_cyclic_worlds() -> None:
         pins = {str(pin.project): pin.version.major for pin in solution.pins}
         assert not list(broken_edges(roots_of(world), world, pins)), f"seed {seed}"
         assert all(pin.wanted_by for pin in solution.pins)
-    assert solved > 500
-    assert refused > 50
+    assert solved > 200
+    assert refused > 30
 
 
 def test_the_same_world_gives_the_same_answer_each_time() -> None:

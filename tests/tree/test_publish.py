@@ -348,7 +348,7 @@ def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path) -> N
         def free(self, path: Path) -> int:
             return 50 if path.exists() else 0
 
-    with pytest.raises(DiskFault, match=r"needs .* bytes, and 50 are free") as caught:
+    with pytest.raises(DiskFault, match=r"needs .*, 50 bytes free") as caught:
         render(tmp_path / "tree", FIRST, disk=SmallDisk())
     assert caught.value.code == "disk-full"
     assert published_files(tmp_path / "tree") == set()
