@@ -7,6 +7,7 @@ nox -s tests-3.12 -- -k tree -x
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -19,8 +20,10 @@ nox.options.sessions = ["lint", "types", "tests", "minimums", "dist"]
 nox.options.reuse_existing_virtualenvs = True
 
 PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
-NEWEST = "3.12"
-"""Of the Pythons that a bare machine is likely to have, the one for sessions that need just one."""
+"""Those that are not there are skipped, and said. Sessions that need just one take the Python that runs nox."""
+
+# pyenv keeps its Pythons off the PATH until they are chosen; "each Python that is there" means these, too.
+os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, sorted(Path.home().glob(".pyenv/versions/*/bin")))])
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 CLEAN = {"PIP_CONFIG_FILE": "/dev/null"}
@@ -39,7 +42,7 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", *(session.posargs or ["-m", "not online and not slow"]), env=CLEAN)
 
 
-@nox.session(python=NEWEST)
+@nox.session
 def slow(session: nox.Session) -> None:
     """The tests that take more than ten seconds each: every bit flipped, gigabytes packed."""
     session.install("-e", ".", *group("test"))
@@ -55,7 +58,7 @@ def minimums(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", "-m", "not online and not slow", *session.posargs, env=CLEAN)
 
 
-@nox.session(python=NEWEST)
+@nox.session
 def types(session: nox.Session) -> None:
     """mypy, strict, over the package, the tests and this file."""
     session.install("-e", ".", *group("types"))
@@ -63,7 +66,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "--explicit-package-bases", "noxfile.py")
 
 
-@nox.session(python=NEWEST)
+@nox.session
 def lint(session: nox.Session) -> None:
     """The rules of ruff, and its format."""
     session.install(*group("lint"))
@@ -71,7 +74,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
 
 
-@nox.session(python=NEWEST)
+@nox.session
 def dist(session: nox.Session) -> None:
     """Build the sdist and the wheel, install the wheel alone, bundle and render with it: shows what it lacks."""
     session.install("build", "flit_core>=3.11,<4")
@@ -84,27 +87,27 @@ def dist(session: nox.Session) -> None:
     with session.chdir(work):
         bundle, tree = work / "own.tar", work / "tree"
         shutil.rmtree(tree, ignore_errors=True)
-        asked = [f"./dist/{wheel.name}", "--no-index", "-f", "wheelhouse", "--python", NEWEST, "--platform", "linux"]
+        asked = [f"./dist/{wheel.name}", "--no-index", "-f", "wheelhouse"]
         session.run("pip", "download", "-q", "-d", "wheelhouse", str(wheel), silent=True)
         session.run("pypimirror", "bundle", *asked, "-o", str(bundle), "--no-cache", "-q", env=CLEAN)
         session.run("pypimirror", "render", str(bundle), str(tree), env=CLEAN)
 
 
-@nox.session(python=NEWEST)
+@nox.session
 def online(session: nox.Session) -> None:
     """The tests that ask the index of this machine's pip: each example, for foreign targets, installed at the end."""
     session.install("-e", ".", *group("test"))
     session.run("pytest", "-m", "online", "-s", *session.posargs)
 
 
-@nox.session(python=NEWEST)
+@nox.session
 def agreement(session: nox.Session) -> None:
     """Print the table: the pins of each example on six targets, beside those of ``uv pip compile``."""
     session.install("-e", ".", *group("test"))
     session.run("python", "-m", "tests.agreement", *session.posargs)
 
 
-@nox.session(python=NEWEST)
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Print figures of what should be fast, as ratios to a floor in the same run."""
     session.install("-e", ".", *group("test"))

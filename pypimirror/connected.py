@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,7 +70,16 @@ def connect(settings: Settings, *, cache_folder: Path | None, reporter: Reporter
 def plan(request: Request, connection: Connection, reporter: Reporter) -> Plan:
     """What a bundle would hold. Downloads nothing but what resolving has to look into."""
     reporter.step("Resolving")
-    return make_plan(request.sets, request.targets, connection.index, reporter)
+    made = make_plan(request.sets, request.targets, connection.index, reporter)
+    return replace(made, notes=(*made.notes, *_left_empty(made)))
+
+
+def _left_empty(made: Plan) -> Iterator[str]:
+    """Targets that get nothing. That may be right, but is rarely what was meant."""
+    for each in made.resolutions:
+        if not each.pins:
+            of_set = "" if each.set == "default" else f" of {each.set}"
+            yield f"{each.target} gets nothing: the markers of all requirements{of_set} leave it out"
 
 
 def bundle(

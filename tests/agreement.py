@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -35,7 +36,7 @@ from pypimirror.errors import PypimirrorError
 from pypimirror.host_reader import LocalReader
 from pypimirror.inputs.requirements import read_wishes
 from pypimirror.model import aim
-from pypimirror.model.names import label
+from pypimirror.model.names import label, project_name
 from pypimirror.model.requests import Constraint, Origin, Policy, WishSet
 from pypimirror.net.settings import CommandLineOptions, Settings, resolve_settings
 from pypimirror.reporting import Reporter
@@ -51,6 +52,8 @@ TARGETS = (
     ("3.14", "manylinux_2_28_x86_64", "x86_64-manylinux_2_28"),
 )
 """A Python, a platform as we name it, and the same one as uv names it."""
+
+_UPPER_BOUNDS = "uv, unlike pip, disregards upper bounds of Requires-Python: "
 
 Pins = Mapping[str, str]
 
@@ -115,6 +118,20 @@ class Ours:
             return answer.fault.splitlines()[0]
         return ", ".join(_changes(pins, answer.pins))
 
+    def too_new_a_python(self, pins: Pins, full_python: str) -> list[str]:
+        """The pins whose files all say that this Python is too new for them."""
+        found = []
+        for project, version in sorted(pins.items()):
+            listing = self.connection.index.listing(project_name(project))
+            bounds = {
+                file.requires_python
+                for file in (listing.files if listing else ())
+                if file.name.version == Version(version) and file.requires_python
+            }
+            if bounds and not any(SpecifierSet(bound).contains(full_python, prereleases=True) for bound in bounds):
+                found.append(f"{project} {version} (needs Python {' or '.join(sorted(bounds))})")
+        return found
+
 
 # ---- uv -------------------------------------------------------------------------------------------------------------
 
@@ -144,8 +161,9 @@ class Uv:
     def _run(self, *arguments: str) -> Answer:
         # The Python is an empty environment: without build isolation it has nothing to build with.
         command = [
-            self.command, "pip", "compile", "--no-config", "--no-header", "--no-annotate", "--quiet", "--color", "never",
-            "--cache-dir", str(self.folder / "uv"), "--python", str(self._python()), *self._indexes(), *arguments,
+            self.command, "pip", "compile", "--no-config", "--no-header", "--no-annotate", "--quiet",
+            "--color", "never", "--cache-dir", str(self.folder / "uv"), "--python", str(self._python()),
+            *self._indexes(), *arguments,
         ]  # fmt: skip
         before = os.times()
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._env(), timeout=600)
@@ -191,8 +209,8 @@ def _pins(text: str) -> Iterator[tuple[str, str]]:
 
 def _short(text: str) -> str:
     """uv's reasons are drawn as trees over many lines: one line of it."""
-    plain = re.sub(r"[\s×╰─▶├│·]+", " ", text).strip()
-    return plain if len(plain) < 300 else f"{plain[:300]} ..."
+    plain = re.sub(r"[^\x21-\x7e]+", " ", text).strip()
+    return plain if len(plain) < 200 else f"{plain[:200]} ..."
 
 
 # ---- judging --------------------------------------------------------------------------------------------------------
@@ -231,27 +249,35 @@ class Case:
             if not _changes(mine.pins, theirs.pins):
                 return Verdict(word="equal")
             return self._judge_pins(mine.pins, theirs.pins, ours, uv, theirs.notes)
-        reasons = (f"we: {mine.fault.splitlines()[0]}" if mine.pins is None else "",)
-        reasons = (*reasons, f"uv: {_short(theirs.fault)}" if theirs.pins is None else "", *theirs.notes)
-        reasons = tuple(filter(None, reasons))
-        if mine.pins is None and theirs.pins is None:
-            return Verdict(word="neither has an answer", lines=reasons)
+        return self._judge_alone(mine, theirs, ours, uv)
+
+    def _judge_alone(self, mine: Answer, theirs: Answer, ours: Ours, uv: Uv) -> Verdict:
+        """At least one side has no answer."""
+        reasons = [f"we: {mine.fault.splitlines()[0]}"] if mine.pins is None else []
+        reasons += [f"uv: {_short(theirs.fault)}"] if theirs.pins is None else []
+        reasons += theirs.notes
         if mine.pins is not None:
             there = uv.compile(self.source, self.full_python, self.uv_platform, mine.pins)
             valid = there.pins is not None and not _changes(mine.pins, there.pins)
             word = "uv finds none, yet takes ours" if valid else "ONLY OURS"
-            return Verdict(word=word, good=valid, lines=reasons)
-        assert theirs.pins is not None
+            return Verdict(word=word, good=valid, lines=tuple(reasons))
+        if theirs.pins is None:
+            return Verdict(word="neither has an answer", lines=tuple(reasons))
+        if too_new := ours.too_new_a_python(theirs.pins, self.full_python):
+            return Verdict(word="uv's would not install by pip", lines=(*reasons, _UPPER_BOUNDS + ", ".join(too_new)))
         refusal = ours.accepts(self.wishes, self.full_python, self.platform, theirs.pins)
         if mine.code == "older-version" and not refusal:
-            return Verdict(word="we leave an older version to the person", lines=reasons)
+            return Verdict(word="we leave an older version to the person", lines=tuple(reasons))
         return Verdict(word="ONLY UV'S", good=False, lines=(*reasons, f"uv's as constraints: {refusal or 'taken'}"))
 
     def _judge_pins(self, mine: Pins, theirs: Pins, ours: Ours, uv: Uv, notes: Iterable[str]) -> Verdict:
         lines = [*notes, "ours -> uv's: " + ", ".join(_changes(mine, theirs))]
-        refusal = ours.accepts(self.wishes, self.full_python, self.platform, theirs)
         there = uv.compile(self.source, self.full_python, self.uv_platform, mine)
         valid = there.pins is not None and not _changes(mine, there.pins)
+        refusal = ours.accepts(self.wishes, self.full_python, self.platform, theirs)
+        if too_new := ours.too_new_a_python(theirs, self.full_python):
+            lines.append(_UPPER_BOUNDS + ", ".join(too_new))
+            return Verdict(word="uv's would not install by pip", good=valid, lines=tuple(lines))
         if refusal:
             lines.append(f"we don't take uv's: {refusal}")
         if not valid:
@@ -282,9 +308,7 @@ def _compare(source: Path, target: tuple[str, str, str], ours: Ours, uv: Uv) -> 
     wishes = _wishes(source)
     for full_python, mine in ours.intervals(wishes, python, platform).items():
         theirs = uv.compile(source, full_python, uv_platform)
-        case = Case(
-            source=source, wishes=wishes, full_python=full_python, platform=platform, uv_platform=uv_platform
-        )
+        case = Case(source=source, wishes=wishes, full_python=full_python, platform=platform, uv_platform=uv_platform)
         verdict = case.judge(mine, theirs, ours, uv)
         counts = [str(len(answer.pins)) if answer.pins is not None else "-" for answer in (mine, theirs)]
         _row(source.stem, f"{full_python} {platform}", *counts, f"{mine.seconds:.2f}", f"{theirs.seconds:.2f}",
@@ -296,12 +320,15 @@ def _compare(source: Path, target: tuple[str, str, str], ours: Ours, uv: Uv) -> 
 
 def _row(*cells: str) -> None:
     widths = (18, 32, -5, -5, -7, -7, 1)
-    texts = [f"{cell:>{-width}}" if width < 0 else f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
+    texts = [
+        f"{cell:>{-width}}" if width < 0 else f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)
+    ]
     print("  ".join(texts).rstrip(), flush=True)  # noqa: T201 - a script for people
 
 
 def _target(text: str) -> tuple[str, str, str]:
-    python, platform, uv_platform = (text.split(":") * 3)[:3] if text.count(":") == 2 else (*text.split(":"), "")  # noqa: PLR2004
+    python, _, platforms = text.partition(":")
+    platform, _, uv_platform = platforms.partition(":")
     return python, platform, uv_platform or platform
 
 
@@ -315,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command is None:
         parser.error("uv is not installed")
     settings = resolve_settings(options=CommandLineOptions())
-    files = [path.resolve() for path in asked.files] or sorted(EXAMPLES.glob("*.txt"))
+    files = [Path(os.path.relpath(path)) for path in asked.files or sorted(EXAMPLES.glob("*.txt"))]
     _row("example", "Python, platform", "ours", "uv's", "our CPU", "uv CPU", "verdict")
     with tempfile.TemporaryDirectory() as scratch:
         folder = (asked.cache or Path(scratch)).resolve()

@@ -102,6 +102,11 @@ def _first(medium: Medium, part: str) -> _Piece:
         raise
     if data[_MAGIC] != _USTAR:
         _refuse_others(medium.name, data)
+        if data[_MAGIC][:5] == _USTAR[:5]:
+            hint = (
+                "a folder that was unpacked from a bundle can be served as it is; render takes the .tar as it was made"
+            )
+            raise _no_bundle(medium.name, "it is a tar of another program", hint)
         raise _no_bundle(medium.name, "it does not begin as a tar", "")
     return _Piece(part=part, offset=0, data=data)
 

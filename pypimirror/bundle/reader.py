@@ -21,6 +21,7 @@ from pypimirror.bundle.layout import END, RECORD, SUMS, Entry, Layout
 from pypimirror.bundle.medium import Medium
 from pypimirror.bundle.opening import read_opening
 from pypimirror.disk import DISK, Disk, disk_fault
+from pypimirror.errors import DiskFault
 from pypimirror.model.manifest import Manifest
 from pypimirror.model.names import FileName, Sha256
 from pypimirror.reporting import Reporter
@@ -44,6 +45,9 @@ def open_bundle(source: Path | BinaryIO, *, name: str = "", reporter: Reporter |
         yield Bundle(read_opening(medium), medium)
         return
     name = name or str(source)
+    if source.is_dir():
+        hint = "one that was unpacked from a bundle can be served as it is; name the .tar itself to render it"
+        raise DiskFault(f"reading {name}: it is a folder", code="is-a-folder", hint=hint)
     try:
         stream = source.open("rb", buffering=1 << 20)
         total = os.fstat(stream.fileno()).st_size

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from packaging.specifiers import SpecifierSet
+
 from pypimirror.model.manifest import (
     BundledFile,
     BundledProject,
@@ -71,7 +73,7 @@ def _bundled(file: VerifiedFile) -> BundledFile:
         version=listed.name.version,
         sha256=sha256_of_hex(file.sha256),
         size=file.size,
-        requires_python=listed.requires_python or metadata.requires_python,
+        requires_python=_requires_python(listed.requires_python, metadata.requires_python),
         requires_dist=metadata.requires_dist,
         provides_extra=metadata.provides_extra,
         yanked=listed.yanked,
@@ -81,6 +83,13 @@ def _bundled(file: VerifiedFile) -> BundledFile:
         index_hash=file.index_hash,
         build_requires=metadata.build_requires,
     )
+
+
+def _requires_python(said: str | None, inside: str | None) -> str | None:
+    """What the index says, and what is inside where that is something else: the plan was made from both."""
+    if said is None or inside is None or said == inside or SpecifierSet(said) == SpecifierSet(inside):
+        return said or inside
+    return f"{said},{inside}"
 
 
 def _bundled_set(wishes: WishSet) -> BundledSet:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from pypimirror import host
+from pypimirror.cli.origins import carried
 from pypimirror.connected import Request
 from pypimirror.errors import InputFaults, UsageFault
 from pypimirror.host_reader import LocalReader
@@ -216,8 +217,8 @@ def _moment(text: str | None) -> str | None:
 def _set(asked: Asked, pip: PipSettings, wishes: Wishes, exclude_newer: str | None) -> WishSet:
     return WishSet(
         name=label("default"),
-        roots=wishes.roots,
-        constraints=wishes.constraints,
+        roots=tuple(replace(root, origin=carried(root.origin)) for root in wishes.roots),
+        constraints=tuple(replace(each, origin=carried(each.origin)) for each in wishes.constraints),
         policy=Policy(
             prereleases=asked.pre or pip.pre or wishes.prereleases,
             formats=FormatControl(

@@ -16,7 +16,7 @@ import click
 
 from pypimirror import __version__
 from pypimirror.cli.voice import Voice
-from pypimirror.errors import InputFaults, PypimirrorError
+from pypimirror.errors import InputFaults, PypimirrorError, UsageFault
 from pypimirror.model.urls import redact
 
 __all__ = ["cli", "main"]
@@ -29,6 +29,9 @@ _COMMANDS = {
 }
 
 _CRASHED = 70
+
+# What click 8.2 and newer raise where no command is named.
+_HELP_ASKED: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class _Commands(click.Group):
@@ -52,7 +55,7 @@ class _Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            raise click.UsageError(f"{error.message}\nthere is: {', '.join(_COMMANDS)}", ctx) from None
+            raise click.UsageError(f"{error.message.rstrip('.')}; there is: {', '.join(_COMMANDS)}", ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
@@ -116,8 +119,7 @@ def _run(arguments: list[str] | None, voice: Voice) -> int:
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as error:
-        error.show(file=sys.stderr)
-        code = error.exit_code
+        code = _misused(error, voice)
     except PypimirrorError as error:
         for fault in error.faults if isinstance(error, InputFaults) else (error,):
             voice.error(fault)
@@ -133,6 +135,19 @@ def _run(arguments: list[str] | None, voice: Voice) -> int:
     else:
         code = 0
     return code
+
+
+def _misused(error: click.ClickException, voice: Voice) -> int:
+    """Click's own complaint, in the words of all others."""
+    if isinstance(error, _HELP_ASKED):
+        error.show(file=sys.stderr)
+        return error.exit_code
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"see '{context.command_path} --help'" if context is not None else ""
+    if isinstance(error, click.NoSuchOption) and context is not None and isinstance(context.command, click.Group):
+        hint = "options stand behind the command: pypimirror bundle --option ..."
+    voice.error(UsageFault(error.format_message().rstrip("."), code="usage", hint=hint))
+    return error.exit_code
 
 
 def _interrupted(number: int, voice: Voice) -> int:

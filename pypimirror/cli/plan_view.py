@@ -109,19 +109,21 @@ class _Tree:
         self._verbose = verbose
         self._pins = {pin.project: pin for pin in resolution.pins}
         self._wanted: dict[str, list[tuple[str, Pin]]] = {}
+        self._roots: dict[str, list[tuple[str, Pin]]] = {}
         for pin in resolution.pins:
             for want in pin.wanted_by:
-                self._wanted.setdefault(want.by, []).append((want.text, pin))
+                wanted = self._wanted if self._is_pin(want.by) and want.by != want.text else self._roots
+                wanted.setdefault(want.by, []).append((want.text, pin))
         self._shown: set[NormalizedName] = set()
 
     def lines(self) -> Iterator[str]:
-        roots = sorted(by for by in self._wanted if not self._is_pin(by))
-        for by in sorted(roots, key=_by_line):
-            for text, pin in sorted(self._wanted[by], key=lambda item: item[1].project):
-                yield f"  {by}: {text}"
+        for by in sorted(self._roots, key=_by_line):
+            for text, pin in sorted(self._roots[by], key=lambda item: item[1].project):
+                yield f"  {by}" if by == text else f"  {by}: {text}"
                 yield from self._branch(pin, "    ", "")
 
     def _is_pin(self, by: str) -> bool:
+        """Whether these are the words for a pin. So may be an argument, which wants just what it says."""
         name, equals, version = by.partition("==")
         pin = self._pins.get(canonicalize_name(name)) if equals else None
         return pin is not None and str(pin.version) == version

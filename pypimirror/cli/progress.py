@@ -129,7 +129,7 @@ class DrawnReporter(PlainReporter):
             self._bytes.advance(self._task, count)
 
     def download_done(self, *, filename: str, size: int, from_cache: bool) -> None:
-        del filename
+        super().download_done(filename=filename, size=size, from_cache=from_cache)
         if from_cache and self._shown is self._bytes:
             self._bytes.advance(self._task, size)
 
@@ -140,7 +140,7 @@ class DrawnReporter(PlainReporter):
         self._bytes.update(self._task, completed=done)
 
     def tell(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def _show(self, progress: Any) -> None:  # noqa: ANN401 - rich's Progress, which is imported late
         if self._shown is progress and progress is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,13 +15,13 @@ from pypimirror.cli.progress import reporting
 from pypimirror.cli.sizes import count, size
 from pypimirror.cli.voice import Voice
 from pypimirror.closed import Rendered, render
-from pypimirror.model.names import label
+from pypimirror.model.names import Label, label
 
 __all__ = ["command"]
 
 
 @click.command(name="render")
-@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...")
+@click.argument("bundles", nargs=-1, metavar="BUNDLE...")
 @click.argument("tree", metavar="TREE")
 @click.option("--plain", is_flag=True, help="A tree of real files, without links: for FAT, Windows, object stores.")
 @click.option("--replace", is_flag=True, help="Drop the older bundles of the same channel.")
@@ -54,6 +55,8 @@ def command(
     Clients see the old tree, whole, until the new one is whole. TREE is made where it is not there yet. Running the
     same command again after an interruption finishes the job; a bundle that is published already changes nothing.
     """
+    if not bundles:
+        raise click.UsageError("name the bundles first and TREE, the folder to publish in, last; there is one name")
     try:
         order = None if channels is None else [label(name.strip()) for name in channels.split(",")]
     except ValueError as error:
@@ -71,8 +74,11 @@ def command(
             wait=wait,
             reporter=reporter,
         )
+        notes = tuple(_hidden(rendered))
+        for note in notes:
+            reporter.note(note)
     if as_json:
-        voice.data(json.dumps(_facts(rendered, tree), indent=2))
+        voice.data(json.dumps(_facts(rendered, tree, notes), indent=2))
     elif not voice.quiet:
         voice.say(_summary(rendered, tree))
 
@@ -90,11 +96,30 @@ def _summary(rendered: Rendered, tree: str) -> str:
     return "\n".join(lines)
 
 
+def _hidden(rendered: Rendered) -> Iterator[str]:
+    """What a bundle brought and clients don't see, since an upper channel has the same project."""
+    composition = rendered.published.composition
+    served = {project.name: project.channel for project in composition.projects}
+    files = {file.filename for file in composition.files}
+    for each in rendered.imported:
+        manifest = each.manifest
+        gone: dict[Label, set[str]] = {}
+        for file in manifest.files:
+            above = served.get(file.project, manifest.channel)
+            if above != manifest.channel and file.filename not in files:
+                gone.setdefault(above, set()).add(f"{file.project} {file.version}")
+        for above, versions in sorted(gone.items()):
+            yield (
+                f"not served of {manifest.stem}: {', '.join(sorted(versions))}; the channel {above!r} lies above "
+                f"{manifest.channel!r} and has a version of its own (--channels states the order)"
+            )
+
+
 def _address(tree: str) -> str:
     return Path(tree).resolve().as_uri() + "/simple"
 
 
-def _facts(rendered: Rendered, tree: str) -> dict[str, object]:
+def _facts(rendered: Rendered, tree: str, notes: tuple[str, ...]) -> dict[str, object]:
     published = rendered.published
     return {
         "tree": tree,
@@ -113,4 +138,5 @@ def _facts(rendered: Rendered, tree: str) -> dict[str, object]:
             }
             for each in rendered.imported
         ],
+        "notes": list(notes),
     }

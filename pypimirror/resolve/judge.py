@@ -17,11 +17,15 @@ from packaging.version import InvalidVersion, Version
 from pypimirror.model.names import ParsedName
 from pypimirror.model.targets import Target
 
-__all__ = ["Judge"]
+__all__ = ["NEWEST_PATCH", "Judge"]
+
+NEWEST_PATCH = 60
+"""Stands for "the newest patch release" of an interval without an end. No minor version of Python 3 had half as many,
+and bounds beyond it (``<=3.9.99``) are met by every release there will be."""
 
 # A bound with what stands before it: an operator, or nothing where a marker is written the other way round. The last
 # group is what follows the numbers: a fourth number, ".*", "rc1", ".post2".
-_CLAUSE = re.compile(r"(===|==|!=|<=|>=|~=|<|>)?\s*[\"']?v?(\d+)\.(\d+)(?:\.(\d+))?(?![0-9])([0-9A-Za-z.*+!-]*)")
+_CLAUSE = re.compile(r"(===|==|!=|<=|>=|~=|<|>)?\s*[\"']?v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?!\d)([\w.*+!-]*)")
 _TURNS_ON_PATCH = ("python_full_version", "implementation_version")
 
 
@@ -94,7 +98,7 @@ def _breakpoints(text: str, minor: str) -> frozenset[int]:
     """The patch releases of *minor* at which a specifier or a marker may turn. Too many do no harm."""
     found: set[int] = set()
     for operator, major, middle, micro, more in _CLAUSE.findall(text):
-        if f"{major}.{middle}" != minor or (not micro and more == ".*"):
+        if f"{int(major)}.{int(middle)}" != minor or (not micro and more == ".*"):
             continue
         # ">3.11" and "<=3.11" tell 3.11.0 from 3.11.1: a bound without a patch stands for patch 0 (PEP 440).
         patch = int(micro or 0)
@@ -103,4 +107,4 @@ def _breakpoints(text: str, minor: str) -> frozenset[int]:
         else:
             # ">3.11.0b1" turns at 3.11.0 already: a pre-release stands below its own final release.
             found.update((patch, patch + 1))
-    return frozenset(found)
+    return frozenset(patch for patch in found if patch <= NEWEST_PATCH)

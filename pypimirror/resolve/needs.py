@@ -8,7 +8,7 @@ case.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +21,9 @@ from pypimirror.model.names import NormalizedName, Version
 from pypimirror.model.requests import Root
 
 __all__ = ["Candidate", "Key", "Need", "needs_of_requirement", "parse_requirement"]
+
+_PINNING = ("==", "===")
+_BOUNDING = ("<", "<=", "~=", *_PINNING)
 
 
 class Key(NamedTuple):
@@ -37,7 +40,8 @@ class Key(NamedTuple):
 class Need:
     """One want of one key. ``text`` is the requirement as its author wrote it; ``root`` the root it comes from, if any.
 
-    ``exact`` is set where an extra wants its own project at its own version.
+    ``exact`` is set where an extra wants its own project at its own version. ``pins`` and ``bounds`` tell whether the
+    specifier has an ``==``, an upper bound; they and the answers are remembered, for the search asks very often.
     """
 
     key: Key
@@ -45,11 +49,24 @@ class Need:
     text: str
     root: Root | None = None
     exact: Version | None = None
+    pins: bool = field(init=False)
+    bounds: bool = field(init=False)
+    _by_text: bool = field(init=False)  # "===" tells "1.0" from "1.0.0", which are equal
+    _answers: dict[Version, bool] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        operators = {clause.operator for clause in self.specifier}
+        object.__setattr__(self, "pins", not operators.isdisjoint(_PINNING))
+        object.__setattr__(self, "_by_text", "===" in operators)
+        object.__setattr__(self, "bounds", not operators.isdisjoint(_BOUNDING))
 
     def admits(self, version: Version) -> bool:
         if self.exact is not None:
             return version == self.exact
-        return self.specifier.contains(version, prereleases=True)
+        answer = self._answers.get(version)
+        if answer is None or self._by_text:
+            answer = self._answers[version] = self.specifier.contains(version, prereleases=True)
+        return answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,14 +16,11 @@ from pypimirror.model.requests import Constraint, Origin, WishSet
 from pypimirror.model.targets import PatchRange, Target
 from pypimirror.reporting import Reporter
 from pypimirror.resolve.explain import explain
-from pypimirror.resolve.judge import Judge
+from pypimirror.resolve.judge import NEWEST_PATCH, Judge
 from pypimirror.resolve.needs import Candidate
 from pypimirror.resolve.solve import Clash, Solution, solve
 
 __all__ = ["Answer", "make_plan", "solve_target"]
-
-OPEN_PATCH = 9_999
-"""Stands for "the newest patch release" of an interval without an end; no release will have this number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +68,7 @@ def solve_target(wishes: WishSet, target: Target, index: Index) -> Answer:
     waiting = [target.patches]
     while waiting:
         interval = waiting.pop()
-        judge = Judge(target, OPEN_PATCH if interval.highest is None else interval.highest)
+        judge = Judge(target, NEWEST_PATCH if interval.highest is None else interval.highest)
         solution, fault = _try(wishes, judge, index)
         newest, *older = interval.split(frozenset(judge.breakpoints))
         waiting.extend(reversed(older))
@@ -80,6 +77,8 @@ def solve_target(wishes: WishSet, target: Target, index: Index) -> Answer:
         elif fault is not None:
             if interval.highest == target.patches.highest:
                 raise fault
+            if uncovered and uncovered[-1].reason == str(fault) and uncovered[-1].patches.lowest - 1 in newest:
+                newest = PatchRange(lowest=newest.lowest, highest=uncovered.pop().patches.highest)
             uncovered.append(Uncovered(set=wishes.name, target=target.name, patches=newest, reason=str(fault)))
     solutions = [solution for _, solution in solved]
     return Answer(
@@ -166,16 +165,38 @@ def _first_split(
 def _aligned_on(
     answers: list[Answer], project: NormalizedName, versions: Iterable[Version], index: Index
 ) -> list[Answer] | None:
+    """The answers with *project* at the first of *versions* that leaves no patch release uncovered; None without one.
+
+    ``===``, since ``==2.4`` would admit 2.4+cpu, too.
+    """
     for version in versions:
-        bound = Constraint(requirement=Requirement(f"{project}=={version}"), origin=Origin(path="--align"))
+        bound = Constraint(requirement=Requirement(f"{project}==={version}"), origin=Origin(path="--align"))
         try:
-            return [
-                solve_target(replace(a.wishes, constraints=(*a.wishes.constraints, bound)), a.target, index)
-                for a in answers
-            ]
+            return [_bound(answer, project, version, bound, index) for answer in answers]
         except ResolutionFault:
             continue
     return None
+
+
+def _bound(answer: Answer, project: NormalizedName, version: Version, bound: Constraint, index: Index) -> Answer:
+    """An answer under one more constraint. Raises ResolutionFault where less can be had than before."""
+    wishes = replace(answer.wishes, constraints=(*answer.wishes.constraints, bound))
+    chosen = {pin.version for each in answer.resolutions for pin in each.pins if pin.project == project}
+    if chosen <= {version}:
+        return replace(answer, wishes=wishes)
+    solved = solve_target(wishes, answer.target, index)
+    if not _covered(answer) <= _covered(solved):
+        raise ResolutionFault(f"{project} {version} is not for every patch release", code="uncovered")
+    return solved
+
+
+def _covered(answer: Answer) -> set[int]:
+    """The patch releases that an answer is for."""
+    return {
+        patch
+        for patches in (each.patches for each in answer.resolutions)
+        for patch in range(patches.lowest, max(patches.lowest, patches.highest or NEWEST_PATCH) + 1)
+    }
 
 
 # ---- all answers, one plan ------------------------------------------------------------------------------------------
@@ -192,7 +213,9 @@ def _unite(
             if known.listed != planned.listed:
                 _refuse_two_contents(known, planned)
         notes = [*notes, *answer.notes]
-    statuses, told = _listing_notes(files.values(), index)
+    direct = {each.direct.url for wishes in sets for each in wishes.roots if each.direct}
+    direct |= {each.direct.url for wishes in sets for each in wishes.constraints if each.direct}
+    statuses, told = _listing_notes(files.values(), direct, index)
     uncovered = tuple(gap for answer in answers for gap in answer.uncovered)
     notes += told
     notes += [
@@ -216,22 +239,25 @@ def _patches(gap: Uncovered, targets: tuple[Target, ...]) -> str:
 
 def _refuse_two_contents(known: PlannedFile, other: PlannedFile) -> None:
     mine, theirs = dict(known.listed.hashes), dict(other.listed.hashes)
-    if known.filename == other.filename and any(
-        mine[algorithm] == theirs[algorithm] for algorithm in mine.keys() & theirs.keys()
-    ):
+    shared = mine.keys() & theirs.keys()
+    same = all(mine[algorithm] == theirs[algorithm] for algorithm in shared)
+    if known.filename == other.filename and same and (shared or known.listed.url == other.listed.url):
         return
     raise PolicyFault(
-        f"{known.filename} stands for two different files: from {known.listed.index or 'a direct reference'} "
-        f"and from {other.listed.index or 'a direct reference'}",
+        f"{known.filename} stands for two different files: from {_place(known)} and from {_place(other)}",
         code="two-contents",
         hint="one name can hold one content: leave one of the two out, or give it another version or build tag",
     )
 
 
+def _place(file: PlannedFile) -> str:
+    return "a direct reference" if file.listed.index in ("", "direct") else file.listed.index
+
+
 def _listing_notes(
-    files: Iterable[PlannedFile], index: Index
+    files: Iterable[PlannedFile], direct: set[str], index: Index
 ) -> tuple[tuple[tuple[NormalizedName, ProjectStatus], ...], list[str]]:
-    """The status of every project, and what its listing gives to say."""
+    """The status of every project, and what its listing gives to say. What was named as a file has no listing."""
     notes: list[str] = []
     statuses: dict[NormalizedName, ProjectStatus] = {}
     for file in sorted(files, key=lambda file: file.filename):
@@ -241,7 +267,7 @@ def _listing_notes(
             notes.append(f"{file.filename} is yanked, and taken since a pin asks for exactly it{reason}")
         if not name.is_wheel:
             notes.append(f"{file.filename} is an sdist: the closed side must build it, with its build requirements")
-        if name.project in statuses:
+        if name.project in statuses or file.listed.url in direct:
             continue
         listing = index.listing(name.project)
         statuses[name.project] = listing.status if listing is not None else ProjectStatus()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from packaging.requirements import Requirement
 
 from pypimirror.errors import Incomplete, ResolutionFault
@@ -31,12 +33,12 @@ def prove(manifest: Manifest) -> tuple[str, ...]:
     for resolution in manifest.resolutions:
         wishes, target = sets[resolution.set], targets[resolution.target]
         own = ManifestIndex(manifest, only=frozenset(pin.file for pin in resolution.pins))
-        pins = _solve_again(wishes, target, resolution, own)
-        if _files(pins) != _files(resolution.pins):
-            raise _other_pins(resolution, pins)
-        open_pins = _solve_again(wishes, target, resolution, whole)
-        notes += _differences(resolution, open_pins)
-    return tuple(notes)
+        for pins in _solve_again(wishes, target, resolution, own):
+            if _files(pins) != _files(resolution.pins):
+                raise _other_pins(resolution, pins)
+        for pins in _solve_again(wishes, target, resolution, whole):
+            notes += _differences(resolution, pins)
+    return tuple(dict.fromkeys(notes))
 
 
 def wish_set(each: BundledSet, manifest: Manifest) -> WishSet:
@@ -71,15 +73,22 @@ def _origin(text: str) -> Origin:
     return Origin(path=path, line=int(line)) if colon and line.isdecimal() and int(line) else Origin(path=text)
 
 
-def _solve_again(wishes: WishSet, target: Target, resolution: Resolution, index: ManifestIndex) -> tuple[Pin, ...]:
-    judge = Judge(target, resolution.patches.lowest)
-    try:
-        solution = solve(wishes, judge, index, accept_older=True)
-    except Clash as clash:
-        raise _incomplete(resolution, explain(clash, wishes, judge, index)) from None
-    except ResolutionFault as fault:
-        raise _incomplete(resolution, fault) from None
-    return solution.pins
+def _solve_again(
+    wishes: WishSet, target: Target, resolution: Resolution, index: ManifestIndex
+) -> Iterator[tuple[Pin, ...]]:
+    """The pins for each interval of the resolution's patch releases, cut where an answer of this solve turns."""
+    waiting = [resolution.patches]
+    while waiting:
+        interval = waiting.pop()
+        judge = Judge(target, interval.lowest)
+        try:
+            yield solve(wishes, judge, index, accept_older=True).pins
+        except Clash as clash:
+            raise _incomplete(resolution, explain(clash, wishes, judge, index)) from None
+        except ResolutionFault as fault:
+            raise _incomplete(resolution, fault) from None
+        *newer, _ = interval.split(frozenset(judge.breakpoints))
+        waiting.extend(newer)
 
 
 def _incomplete(resolution: Resolution, fault: ResolutionFault) -> Incomplete:

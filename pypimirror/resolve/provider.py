@@ -10,40 +10,56 @@ from packaging.utils import canonicalize_name
 from resolvelib import AbstractProvider
 from resolvelib.structs import RequirementInformation
 
-from pypimirror.errors import ResolutionFault
+from pypimirror.errors import IntegrityFault, ResolutionFault
 from pypimirror.index.port import Index
-from pypimirror.model.files import CoreMetadata, ListedFile, Listing, Refusal, Rejection
+from pypimirror.model.files import CoreMetadata, ListedFile, Refusal, Rejection
 from pypimirror.model.names import NormalizedName, Version
 from pypimirror.model.requests import Constraint, FormatControl, Policy, Root, WishSet
 from pypimirror.resolve.judge import Judge
 from pypimirror.resolve.needs import Candidate, Key, Need, needs_of_requirement, parse_requirement
-from pypimirror.resolve.shelf import Choice, Shelf
+from pypimirror.resolve.shelf import Choice, Shelf, direct_listing
 
-__all__ = ["IMPOSSIBLE", "Provider"]
+__all__ = ["IMPOSSIBLE", "Provider", "TooManyRefused"]
 
 IMPOSSIBLE = NormalizedName("!")
 """The project of a need that nothing can meet: it stands for a reason why a candidate is refused."""
 
+_BROKEN = frozenset({"metadata-mismatch", "bad-metadata", "bad-wheel", "bad-sdist"})
+"""The codes of faults that a file has by itself. A wrong hash or size is another matter: that ends a run."""
+
 _PINNING = ("==", "===")
-_BOUNDING = ("<", "<=", "~=", *_PINNING)
+
+
+class TooManyRefused(Exception):
+    """So many versions were refused for what they lack that it is time to ask what the search is after."""
 
 
 class Provider(AbstractProvider[Need, Candidate, Key]):
     """Answers for one set on one target at one patch release.
 
-    ``refused`` collects versions whose metadata rules them out, or that want what can't be had; ``missing`` the
-    projects that no index has. Both are evidence for ``solve`` and ``explain``.
+    ``refused`` collects versions whose metadata rules them out, or that want what can't be had; ``broken`` the faults
+    of those whose file is not what it says it is; ``missing`` the projects that no index has. All are evidence for
+    ``solve`` and ``explain``. ``last`` are projects to be looked at last.
+
+    After *patience* refused versions TooManyRefused is raised. With *hollow* a version that would be refused is taken
+    without what it lacks: then the answer shows what a search without such hindrances takes.
     """
 
-    def __init__(self, wishes: WishSet, judge: Judge, index: Index) -> None:
+    def __init__(
+        self, wishes: WishSet, judge: Judge, index: Index, *, patience: int | None = None, hollow: bool = False
+    ) -> None:
+        self._patience = patience
+        self._hollow = hollow
         self.judge = judge
         self.index = index
         self.refused: dict[tuple[NormalizedName, Version], Rejection] = {}
+        self.broken: dict[tuple[NormalizedName, Version], IntegrityFault] = {}
         self.missing: set[NormalizedName] = set()
+        self.last: set[NormalizedName] = set()
         self.unknown_extras: set[tuple[NormalizedName, Version, str]] = set()
         self._policy = wishes.policy
         self._wishes = wishes
-        self._direct: dict[NormalizedName, list[ListedFile]] = {}
+        self._direct: dict[NormalizedName, list[tuple[ListedFile, tuple[tuple[str, str], ...]]]] = {}
         self._hashes: dict[NormalizedName, frozenset[tuple[str, str]]] = {}
         self._constraints: dict[NormalizedName, list[SpecifierSet]] = {}
         self._order: dict[NormalizedName, int] = {}
@@ -51,6 +67,8 @@ class Provider(AbstractProvider[Need, Candidate, Key]):
         self._shelves: dict[NormalizedName, Shelf | None] = {}
         self._wants: dict[Candidate, tuple[Need, ...]] = {}
         self._clashes: dict[NormalizedName, int] = {}
+        self._bounds: dict[Need, tuple[int, bool]] = {}
+        self._constrained: dict[NormalizedName, tuple[int, bool]] = {}
 
     def _gather(self) -> None:
         """What the roots and constraints say of single projects: a file, hashes, bounds, the order of asking."""
@@ -60,7 +78,7 @@ class Provider(AbstractProvider[Need, Candidate, Key]):
             if written.requirement.marker is not None and not self.judge.marker_holds(written.requirement.marker):
                 continue
             if written.direct is not None:
-                self._direct.setdefault(project, []).append(written.direct)
+                self._direct.setdefault(project, []).append((written.direct, written.hashes))
             if written.hashes:
                 known = self._hashes.get(project)
                 given = frozenset(written.hashes)
@@ -94,8 +112,7 @@ class Provider(AbstractProvider[Need, Candidate, Key]):
         if project in self._direct:
             # A file that a person named is that person's choice: formats and missing index hashes don't matter.
             policy = Policy(formats=FormatControl(), allow_unhashed=True)
-            files = _distinct(self._direct[project])
-            return Shelf(Listing(project=project, index=files[0].index, files=files), self.judge, policy)
+            return Shelf(direct_listing(project, self._direct[project], hashes or frozenset()), self.judge, policy)
         listing = self.index.listing(project)
         if listing is None:
             self.missing.add(project)
@@ -149,19 +166,19 @@ class Provider(AbstractProvider[Need, Candidate, Key]):
         """What to pin first; the smallest wins.
 
         What clashed often; what a person gave as a file; what is pinned; what has an upper bound; the roots in the
-        person's order; what has any bound; by name. An extra comes right after its project.
+        person's order; what has any bound; by name. An extra comes right after its project; ``last`` after all else.
         """
         del resolutions, candidates, backtrack_causes
-        specifiers = [entry.requirement.specifier for entry in information[identifier]]
-        operators = [clause.operator for specifier in specifiers for clause in specifier]
+        needs = [entry.requirement for entry in information[identifier]]
         project = identifier.project
         return (
+            project in self.last,
             -min(self._clashes.get(project, 0) // 5, 1),
             project not in self._direct,
-            not any(operator in _PINNING for operator in operators),
-            not any(operator in _BOUNDING for operator in operators),
+            not any(need.pins for need in needs),
+            not any(need.bounds for need in needs),
             self._order.get(project, len(self._order)),
-            not operators,
+            not any(need.specifier for need in needs),
             project,
             identifier.extra,
         )
@@ -195,13 +212,34 @@ class Provider(AbstractProvider[Need, Candidate, Key]):
         self, key: Key, shelf: Shelf, needs: Sequence[Need], excluded: set[Version] | frozenset[Version]
     ) -> Iterator[Candidate]:
         """The candidates that meet the needs and the constraints, best first, judged one by one."""
-        fitting = [v for v in shelf.versions if self.admitted(key.project, v, needs)]
-        for version in self._in_order(shelf, fitting, needs):
+        fitting, early = self._fitting(shelf, needs)
+        for version in self._in_order(shelf, fitting, needs, early=early):
             if version in excluded:
                 continue
             file = self._file(shelf.choice(version), needs)
             if file is not None:
                 yield Candidate(key=key, version=version, file=file)
+
+    def _fitting(self, shelf: Shelf, needs: Iterable[Need]) -> tuple[int, bool]:
+        """The bits of the versions that the constraints and every need admit; whether pre-releases are asked for."""
+        bits, early = self._bounds_of_constraints(shelf)
+        for need in needs:
+            known = self._bounds.get(need)
+            if known is None:
+                known = self._bounds[need] = _bounds_of_need(shelf, need)
+            bits &= known[0]
+            early = early or known[1]
+        return bits, early
+
+    def _bounds_of_constraints(self, shelf: Shelf) -> tuple[int, bool]:
+        known = self._constrained.get(shelf.project)
+        if known is None:
+            bits, early = shelf.admitted(SpecifierSet()), self._policy.prereleases or shelf.project in self._direct
+            for constraint in self._constraints.get(shelf.project, ()):
+                bits &= shelf.admitted(constraint)
+                early = early or bool(constraint.prereleases)
+            known = self._constrained[shelf.project] = bits, early
+        return known
 
     def admitted(self, project: NormalizedName, version: Version, needs: Iterable[Need]) -> bool:
         """Whether the constraints and every need admit a version, pre-releases aside."""
@@ -210,23 +248,15 @@ class Provider(AbstractProvider[Need, Candidate, Key]):
             constraint.contains(version, prereleases=True) for constraint in constraints
         )
 
-    def _in_order(self, shelf: Shelf, fitting: list[Version], needs: Sequence[Need]) -> Iterator[Version]:
+    def _in_order(self, shelf: Shelf, fitting: int, needs: Sequence[Need], *, early: bool) -> Iterator[Version]:
         """Newest first; pre-releases only where asked for, or where nothing else is left (PEP 440)."""
-        if not self._prereleases_asked_for(shelf.project, needs):
-            finals = [version for version in fitting if not version.is_prerelease]
-            if any(self._file(shelf.choice(version), needs) is not None for version in finals):
+        if not early:
+            finals = fitting & shelf.finals
+            if any(self._file(shelf.choice(version), needs) is not None for version in shelf.each(finals)):
                 fitting = finals
         if self._policy.prefer_binary:
-            fitting = sorted(fitting, key=lambda version: shelf.choice(version).is_sdist)
-        return iter(fitting)
-
-    def _prereleases_asked_for(self, project: NormalizedName, needs: Sequence[Need]) -> bool:
-        if self._policy.prereleases or project in self._direct:
-            return True
-        if any(need.exact is not None and need.exact.is_prerelease for need in needs):
-            return True
-        specifiers = [*(need.specifier for need in needs), *self._constraints.get(project, ())]
-        return any(specifier.prereleases for specifier in specifiers)
+            return iter(sorted(shelf.each(fitting), key=lambda version: shelf.choice(version).is_sdist))
+        return shelf.each(fitting)
 
     def _file(self, choice: Choice, needs: Sequence[Need]) -> ListedFile | None:
         """The file of a version; a yanked one only where somebody pins exactly (PEP 592)."""
@@ -250,20 +280,30 @@ class Provider(AbstractProvider[Need, Candidate, Key]):
             yield Need(key=base, specifier=SpecifierSet(), text=text, exact=candidate.version)
         metadata = self._metadata(candidate)
         if isinstance(metadata, Rejection):
-            self.refused[candidate.key.project, candidate.version] = metadata
-            yield _impossible(metadata.detail)
+            self._note_refused(candidate, metadata)
+            if not self._hollow or metadata.reason is Refusal.REQUIRES_PYTHON:
+                yield _impossible(metadata.detail)
             return
         needs = list(self._wanted(candidate, metadata))
         self.index.expect({need.key.project for need in needs if need.key.project not in self._direct})
         for need in needs:
-            yield need
-            self._note_unobtainable(candidate, need)
+            if not self._hollow:
+                yield need
+                self._note_unobtainable(candidate, need)
+            elif need.key.project != IMPOSSIBLE and not self._note_unobtainable(candidate, need):
+                yield need
 
     def _metadata(self, candidate: Candidate) -> CoreMetadata | Rejection:
         """The metadata, or why it rules the version out."""
         try:
             metadata = self.index.core_metadata(candidate.file)
         except ResolutionFault as fault:
+            return _rejection(candidate, Refusal.METADATA, str(fault))
+        except IntegrityFault as fault:
+            if fault.code not in _BROKEN:
+                raise
+            # Old releases with a wrong PKG-INFO exist. One that the search only looks at must not end it.
+            self.broken[candidate.key.project, candidate.version] = fault
             return _rejection(candidate, Refusal.METADATA, str(fault))
         if not self.judge.python_fits(metadata.requires_python):
             return _rejection(candidate, Refusal.REQUIRES_PYTHON, f"needs Python {metadata.requires_python}")
@@ -295,22 +335,43 @@ class Provider(AbstractProvider[Need, Candidate, Key]):
             yield from needs_of_requirement(requirement)
 
     def _refuse(self, candidate: Candidate, reason: Refusal, detail: str) -> Iterator[Need]:
-        self.refused[candidate.key.project, candidate.version] = _rejection(candidate, reason, detail)
+        self._note_refused(candidate, _rejection(candidate, reason, detail))
         yield _impossible(detail)
 
-    def _note_unobtainable(self, candidate: Candidate, need: Need) -> None:
+    def _note_refused(self, candidate: Candidate, rejection: Rejection) -> None:
+        self.refused[candidate.key.project, candidate.version] = rejection
+        if self._patience is not None and len(self.lacking()) > self._patience:
+            raise TooManyRefused
+
+    def lacking(self) -> list[tuple[tuple[NormalizedName, Version], Rejection]]:
+        """The versions that were refused for what they lack; another Python is no lack. In a stable order."""
+        return sorted(
+            (item for item in self.refused.items() if item[1].reason is not Refusal.REQUIRES_PYTHON),
+            key=lambda item: item[0],
+        )
+
+    def _note_unobtainable(self, candidate: Candidate, need: Need) -> bool:
         """A version that wants a project which no index has, or that has nothing for the target, is noted as such."""
         project = need.key.project
-        if project == IMPOSSIBLE or (candidate.key.project, candidate.version) in self.refused:
-            return
+        if project == IMPOSSIBLE:
+            return False
         shelf = self.shelf(project)
         if shelf is None:
             detail = f"wants {need.text}, and no index has {project}"
         elif not shelf.has_any():
             detail = f"wants {need.text}, and {project} has no file for this target"
         else:
-            return
-        self.refused[candidate.key.project, candidate.version] = _rejection(candidate, Refusal.METADATA, detail)
+            return False
+        if (candidate.key.project, candidate.version) not in self.refused:
+            self._note_refused(candidate, _rejection(candidate, Refusal.METADATA, detail))
+        return True
+
+
+def _bounds_of_need(shelf: Shelf, need: Need) -> tuple[int, bool]:
+    """The bits of the versions that a need admits, and whether it asks for pre-releases."""
+    if need.exact is not None:
+        return shelf.exactly(need.exact), need.exact.is_prerelease
+    return shelf.admitted(need.specifier), bool(need.specifier.prereleases)
 
 
 def _impossible(reason: str) -> Need:
@@ -323,7 +384,3 @@ def _rejection(candidate: Candidate, reason: Refusal, detail: str) -> Rejection:
 
 def _exact(specifier: SpecifierSet) -> list[Any]:
     return [c for c in specifier if c.operator in _PINNING and not c.version.endswith(".*")]
-
-
-def _distinct(files: Iterable[ListedFile]) -> tuple[ListedFile, ...]:
-    return tuple({(file.url, file.name.filename): file for file in files}.values())

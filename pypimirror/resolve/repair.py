@@ -9,6 +9,9 @@ b. When a later pin makes an earlier one invalid, what the earlier one wanted is
    whose wishes are forgotten has to go, too.
 c. Since pins may become invalid, it can run in a circle, and it can jump back over the pin that was to blame, and then
    says that there is no answer where there is one. Both are rare; then a second, plainer search is asked.
+d. What an invalid pin wanted has narrowed the choice of others, and those stay pinned as they were: a version that is
+   older than need be, or one that is yanked and that nobody pins any more. So ``forgotten`` tells of whom this may be
+   true, and ``solve`` searches again with those looked at last.
 
 The methods that are overridden are private to resolvelib: ``pyproject.toml`` holds it below 1.3 for that.
 """
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from resolvelib import AbstractProvider, BaseReporter
 from resolvelib.resolvers import (
     Criterion,
     RequirementInformation,
@@ -33,10 +37,17 @@ Criteria = dict[Key, Criterion[Need, Candidate]]
 
 
 class RepairedResolution(Resolution[Need, Candidate, Key]):
-    """A resolution that forgets a pin together with what the pin wanted."""
+    """A resolution that forgets a pin together with what the pin wanted; ``forgotten`` are the keys of such pins."""
+
+    def __init__(
+        self, provider: AbstractProvider[Need, Candidate, Key], reporter: BaseReporter[Need, Candidate, Key]
+    ) -> None:
+        super().__init__(provider, reporter)
+        self.forgotten: set[Key] = set()
 
     def _remove_information_from_criteria(self, criteria: Criteria, parents: Collection[Key]) -> None:
         super()._remove_information_from_criteria(criteria, parents)
+        self.forgotten.update(parents)
         for parent in parents:
             self.state.mapping.pop(parent, None)
 

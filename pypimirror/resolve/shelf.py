@@ -6,17 +6,21 @@ version: most of a long listing is never judged, so its requires-python never sp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from packaging.specifiers import Specifier, SpecifierSet
 
 from pypimirror.model.files import ListedFile, Listing, Refusal, Rejection
 from pypimirror.model.names import NormalizedName, Version
 from pypimirror.model.requests import Policy
 from pypimirror.resolve.judge import Judge
 
-__all__ = ["Choice", "Shelf"]
+__all__ = ["Choice", "Shelf", "direct_listing"]
 
 _NO_RANK = 1_000_000
+_BELOW, _ABOVE = frozenset({"<", "<="}), frozenset({">="})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,12 +54,59 @@ class Shelf:
         self._policy = policy
         self._hashes = hashes
         by_version: dict[Version, list[ListedFile]] = {}
-        for file in listing.files:
+        for file in sorted(listing.files, key=lambda file: file.name.filename):  # "1.0" and "1.0.0" are one version
             by_version.setdefault(file.name.version, []).append(file)
         self._by_version = by_version
         self.versions: tuple[Version, ...] = tuple(sorted(by_version, reverse=True))
+        self.finals = sum(1 << place for place, version in enumerate(self.versions) if not version.is_prerelease)
+        self._places = {version: place for place, version in enumerate(self.versions)}
+        self._admitted: dict[str, int] = {}
         self._choices: dict[Version, Choice] = {}
         self._rejections: dict[Version, list[Rejection]] = {}
+
+    # A search asks some thousand times which of some thousand versions meet some hundred bounds: so the answers to each
+    # bound are remembered, as the bits of one number, and united with "&". Bit n stands for versions[n].
+
+    def each(self, bits: int) -> Iterator[Version]:
+        """The versions that *bits* stand for, newest first."""
+        while bits:
+            lowest = bits & -bits
+            yield self.versions[lowest.bit_length() - 1]
+            bits ^= lowest
+
+    def exactly(self, version: Version) -> int:
+        """The bit of one version; none where the listing has no such version."""
+        place = self._places.get(version)
+        return 0 if place is None else 1 << place
+
+    def admitted(self, specifier: SpecifierSet) -> int:
+        """The bits of the versions that a specifier admits, pre-releases aside."""
+        text = str(specifier)
+        bits = self._admitted.get(text)
+        if bits is None:
+            bits = (1 << len(self.versions)) - 1
+            for clause in specifier:
+                bits &= self._admitted_by(clause)
+            self._admitted[text] = bits
+        return bits
+
+    def _admitted_by(self, clause: Specifier) -> int:
+        text = str(clause)
+        bits = self._admitted.get(text)
+        if bits is None:
+            bits = self._admitted[text] = self._ask(clause)
+        return bits
+
+    def _ask(self, clause: Specifier) -> int:
+        """Versions go from new to old, so the answers to a plain bound turn once, and where is found by halving."""
+        every = range(len(self.versions))
+        if clause.operator in _BELOW:
+            turn = bisect_left(every, 1, key=lambda place: clause.contains(self.versions[place], prereleases=True))
+            return (1 << len(every)) - (1 << turn)
+        if clause.operator in _ABOVE:
+            turn = bisect_left(every, 1, key=lambda place: not clause.contains(self.versions[place], prereleases=True))
+            return (1 << turn) - 1
+        return sum(1 << n for n in every if clause.contains(self.versions[n], prereleases=True))
 
     def choice(self, version: Version) -> Choice:
         """The judged version. Raises KeyError where the listing has no such version."""
@@ -79,7 +130,7 @@ class Shelf:
 
     def _judge_version(self, version: Version) -> Choice:
         usable: list[ListedFile] = []
-        for file in sorted(self._by_version[version], key=lambda file: file.name.filename):
+        for file in self._by_version[version]:
             reason = self._refusal(file)
             if reason is None:
                 usable.append(file)
@@ -128,3 +179,34 @@ class Shelf:
 def _older(upload_time: str | None, limit: str) -> bool:
     """ISO 8601 in UTC with the same layout compares as text; what has no time is taken as too new."""
     return upload_time is not None and upload_time[:19] < limit[:19]
+
+
+def direct_listing(
+    project: NormalizedName,
+    named: Sequence[tuple[ListedFile, tuple[tuple[str, str], ...]]],
+    hashes: frozenset[tuple[str, str]],
+) -> Listing:
+    """The files that a person named, each with the hash that was given for it, so that the download is held to it.
+
+    *hashes* are those for a file that has none of its own: a constraint's.
+    """
+    files: dict[tuple[str, str], ListedFile] = {}
+    rejected: list[Rejection] = []
+    for written, own in named:
+        file = written
+        allowed = frozenset(own) or hashes
+        if allowed and not allowed.intersection(file.hashes):
+            known = {algorithm for algorithm, _ in file.hashes}
+            given = {algorithm for algorithm, _ in allowed}
+            if given & known or len(given) < len(allowed):  # another file's, or one of several: there is no telling
+                reason = Refusal.HASH_NOT_ALLOWED
+                rejected.append(Rejection(filename=file.name.filename, reason=reason, version=file.name.version))
+                continue
+            file = replace(file, hashes=tuple(sorted({*file.hashes, *allowed})))
+        files[file.url, file.name.filename] = file
+    return Listing(
+        project=project,
+        index=named[0][0].index,
+        files=tuple(files.values()),
+        rejected=tuple(rejected),
+    )

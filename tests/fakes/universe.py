@@ -31,7 +31,7 @@ class Release:
 
 @dataclass
 class Universe:
-    """Projects by name; ``faults`` are raised when a project is asked for."""
+    """Projects by name; ``faults`` are raised when a project is asked for; ``direct`` are files of no project."""
 
     projects: dict[NormalizedName, dict[str, Release]] = field(default_factory=dict)
     statuses: dict[NormalizedName, ProjectStatus] = field(default_factory=dict)
@@ -39,6 +39,7 @@ class Universe:
     faults: dict[NormalizedName, PypimirrorError] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     expected: set[NormalizedName] = field(default_factory=set)
+    direct: dict[str, CoreMetadata] = field(default_factory=dict)
 
     def add(
         self,
@@ -93,6 +94,8 @@ class Universe:
 
     def core_metadata(self, file: ListedFile) -> CoreMetadata:
         self.asked.append(f"metadata {file.name.filename}")
+        if file.name.filename in self.direct:
+            return self.direct[file.name.filename]
         for release in self.projects[file.name.project].values():
             if file in release.files:
                 if not file.name.is_wheel and not release.static:
