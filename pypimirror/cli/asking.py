@@ -107,6 +107,11 @@ def ask(asked: Asked, reporter: Reporter) -> tuple[Request, Settings]:
         exclude_newer = _moment(asked.exclude_newer)
     except UsageFault as fault:
         faults.append(fault)
+    if wishes is not None and settings is not None and not settings.sources and not all(r.direct for r in wishes.roots):
+        hint = "name a folder or a page of files with --find-links, or leave --no-index out"
+        faults.append(
+            UsageFault("there is nowhere to look: no index, and no --find-links", code="no-source", hint=hint)
+        )
     if faults or wishes is None or settings is None:
         raise InputFaults(tuple(faults))
     for note in wishes.notes:
@@ -217,8 +222,8 @@ def _moment(text: str | None) -> str | None:
 def _set(asked: Asked, pip: PipSettings, wishes: Wishes, exclude_newer: str | None) -> WishSet:
     return WishSet(
         name=label("default"),
-        roots=tuple(replace(root, origin=carried(root.origin)) for root in wishes.roots),
-        constraints=tuple(replace(each, origin=carried(each.origin)) for each in wishes.constraints),
+        roots=tuple(replace(root, origin=carried(root)) for root in wishes.roots),
+        constraints=tuple(replace(each, origin=carried(each)) for each in wishes.constraints),
         policy=Policy(
             prereleases=asked.pre or pip.pre or wishes.prereleases,
             formats=FormatControl(

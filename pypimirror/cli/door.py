@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import traceback
 from importlib import import_module
 from types import FrameType
@@ -29,6 +30,7 @@ _COMMANDS = {
 }
 
 _CRASHED = 70
+_ASK_AGAIN = 3.0
 
 # What click 8.2 and newer raise where no command is named.
 _HELP_ASKED: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
@@ -91,7 +93,11 @@ class _Ended(BaseException):
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    """End the run by an exception; and ask again soon, for Python drops what is raised inside a destructor."""
     del frame
+    again = threading.Timer(_ASK_AGAIN, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
     raise _Ended(number)
 
 
@@ -151,7 +157,8 @@ def _misused(error: click.ClickException, voice: Voice) -> int:
 
 
 def _interrupted(number: int, voice: Voice) -> int:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for each in (signal.SIGINT, number):
+        signal.signal(each, signal.SIG_IGN)
     voice.say(f"interrupted ({signal.Signals(number).name}): what was verified is kept; run the same command again")
     return 128 + number
 

@@ -13,22 +13,24 @@ from dataclasses import replace
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from resolvelib.structs import RequirementInformation
 
 from pypimirror.errors import PypimirrorError, ResolutionFault
 from pypimirror.index.port import Index
 from pypimirror.model.files import Listing, Refusal, Rejection
-from pypimirror.model.names import NormalizedName
+from pypimirror.model.names import NormalizedName, Version
 from pypimirror.model.requests import Constraint, Root, WishSet
 from pypimirror.model.targets import Target
 from pypimirror.resolve.judge import Judge
 from pypimirror.resolve.needs import Candidate, Key, Need
-from pypimirror.resolve.provider import IMPOSSIBLE
+from pypimirror.resolve.provider import IMPOSSIBLE, Provider
 from pypimirror.resolve.solve import Clash, solve
 
 __all__ = ["count_rejections", "explain"]
 
 _MAX_TRIES = 6
 _MAX_LINES = 12
+_UNKNOWN = "check the spelling, and that the right index is asked (--index-url, --extra-index-url)"
 
 _WORDS = {
     Refusal.BAD_NAME: ("has an unusable name", "have unusable names"),
@@ -70,6 +72,13 @@ def _where(wishes: WishSet, target: Target) -> str:
 def _simple_cause(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault | None:
     """A project that isn't there, has nothing for the target, or no version that a single want admits."""
     provider = clash.provider
+    unknown = _unknown_roots(provider)
+    if len(unknown) > 1:
+        return ResolutionFault(
+            "\n".join(f"{where}: no index has {need.key}, wanted by {_origin(need)}" for need in unknown),
+            code="unknown-project",
+            hint=_UNKNOWN,
+        )
     for cause in clash.causes:
         project = cause.requirement.key.project
         if project == IMPOSSIBLE:
@@ -79,7 +88,7 @@ def _simple_cause(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault 
             return ResolutionFault(
                 f"{where}: no index has {project}, wanted by {by}",
                 code="unknown-project",
-                hint="check the spelling, and that the right index is asked (--index-url, --extra-index-url)",
+                hint=_UNKNOWN,
             )
         shelf = provider.shelf(project)
         if shelf is not None and not shelf.has_any():
@@ -89,6 +98,12 @@ def _simple_cause(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault 
                 hint=_no_file_hint(shelf.rejections()),
             )
     return _no_version(clash, where, wishes)
+
+
+def _unknown_roots(provider: Provider) -> list[Need]:
+    """Every root that no index has: they are told together, not one a run."""
+    needs = [need for need in provider.root_needs() if not need.key.extra]
+    return [need for need in needs if provider.shelf(need.key.project) is None]
 
 
 def _no_file_hint(rejections: Iterable[Rejection]) -> str:
@@ -168,31 +183,43 @@ def count_rejections(rejections: Iterable[Rejection]) -> str:
 
 
 def _conflict_lines(clash: Clash, wishes: WishSet) -> Iterator[str]:
-    """One line for each want that takes part, roots first, then by project; no line twice."""
-    seen: set[str] = set()
-    causes = sorted(
-        clash.causes,
-        key=lambda cause: (cause.requirement.key, cause.parent is not None, str(cause.parent), cause.requirement.text),
-    )
+    """One line for each want that takes part, roots first, then by project; no line twice; what can't be used last."""
+    told: dict[str, None] = {}
+    unusable: dict[NormalizedName, dict[Version, str]] = {}
+    causes = sorted(clash.telling_causes(), key=_by_root_project_and_version)
     for cause in causes:
-        need = cause.requirement
-        if need.key.project == IMPOSSIBLE:
-            line = f"  {cause.parent} can't be used: {need.text}"
-        elif cause.parent is None:
-            line = f"  {_origin(need)} wants {need.text}"
+        need, parent = cause.requirement, cause.parent
+        if need.key.project == IMPOSSIBLE and parent is not None:
+            unusable.setdefault(parent.key.project, {})[parent.version] = need.text
+        elif parent is None:
+            told[f"  {_origin(need)} wants {need.text}"] = None
         else:
-            line = f"  {cause.parent}{_through(cause.parent, clash)} wants {need.text}"
-        if line not in seen:
-            seen.add(line)
-            yield line
-    involved = {cause.requirement.key.project for cause in clash.causes}
+            told[f"  {parent}{_through(parent, clash)} wants {need.text}"] = None
+    yield from told
+    for project, reasons in unusable.items():
+        newest = max(reasons)
+        others = f", nor {_others(len(reasons) - 1)}" if len(reasons) > 1 else ""
+        yield f"  {project} {newest} can't be used{others}: {reasons[newest]}"
+    involved = {cause.requirement.key.project for cause in causes}
     for constraint in wishes.constraints:
         if canonicalize_name(constraint.requirement.name) in involved:
             yield f"  {constraint.origin} allows only {constraint.requirement}"
 
 
+def _by_root_project_and_version(cause: RequirementInformation[Need, Candidate]) -> tuple[object, ...]:
+    parent = cause.parent
+    who = ("", Version("0")) if parent is None else (str(parent.key), parent.version)
+    return cause.requirement.key, parent is not None, who, cause.requirement.text
+
+
+def _others(count: int) -> str:
+    return "another version" if count == 1 else f"{count} other versions"
+
+
 def _origin(need: Need) -> str:
-    return str(need.root.origin) if need.root is not None else "a root"
+    if need.root is None:
+        return "a root"
+    return str(need.root.origin) if need.root.origin.line else "the command line"
 
 
 def _who(parent: Candidate | None, need: Need, clash: Clash) -> str:

@@ -46,7 +46,7 @@ def refuse_hindered(wishes: WishSet, judge: Judge, index: Index) -> None:
     """Search as if what versions lack did not matter: one that is taken nonetheless is the one to tell of.
 
     To step back through all older versions of all that wants it may take minutes and gigabytes, and whatever came of it
-    would be an older version in silence.
+    would be an older version in silence. Raises Clash where nothing at all fits together.
     """
     found = search_hollow(wishes, judge, index)
     if found is None:

@@ -33,6 +33,7 @@ class _Watch(BaseReporter[Need, Candidate, Key]):
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self.last_want: dict[Key, tuple[Candidate | None, Need]] = {}
+        self.first_clash: tuple[RequirementInformation[Need, Candidate], ...] = ()
 
     def adding_requirement(self, requirement: Need, parent: Candidate | None) -> None:
         known = self.last_want.get(requirement.key)
@@ -41,7 +42,10 @@ class _Watch(BaseReporter[Need, Candidate, Key]):
             self.last_want[requirement.key] = (parent, requirement)
 
     def resolving_conflicts(self, causes: Iterable[RequirementInformation[Need, Candidate]]) -> None:
+        causes = tuple(causes)
         self._provider.note_clash(causes)
+        if not self.first_clash and all(cause.requirement.key.project != IMPOSSIBLE for cause in causes):
+            self.first_clash = causes
 
 
 class Clash(Exception):
@@ -57,6 +61,12 @@ class Clash(Exception):
         self.causes = tuple(causes)
         self.provider = provider
         self._watch = watch
+
+    def telling_causes(self) -> tuple[RequirementInformation[Need, Candidate], ...]:
+        """The causes; or those of the first clash, where the last are only what lay at the bottom of the barrel."""
+        if self._watch.first_clash and any(cause.requirement.key.project == IMPOSSIBLE for cause in self.causes):
+            return self._watch.first_clash
+        return self.causes
 
     def wanted_by(self, key: Key) -> tuple[Candidate | None, Need] | None:
         """Who wanted a key when the search last met it; for the way from a clash up to a root."""
@@ -131,11 +141,17 @@ def _raise_broken(clash: Clash) -> None:
 
 
 def search_hollow(wishes: WishSet, judge: Judge, index: Index) -> tuple[Provider, Mapping[Key, Candidate]] | None:
-    """What a search would take to which it does not matter what versions lack; None where it finds no end."""
+    """What a search would take to which it does not matter what versions lack; None where it finds no end.
+
+    Raises Clash where even that has no answer: then a search that minds has none either.
+    """
     provider = Provider(wishes, judge, index, hollow=True)
+    watch = _Watch(provider)
     try:
-        state = RepairedResolution(provider, BaseReporter()).resolve(provider.root_needs(), max_rounds=FIRST_ROUNDS)
-    except (ResolutionImpossible, ResolutionTooDeep):
+        state = RepairedResolution(provider, watch).resolve(provider.root_needs(), max_rounds=FIRST_ROUNDS)
+    except ResolutionImpossible as impossible:
+        raise Clash(impossible.causes, provider, watch) from None
+    except ResolutionTooDeep:
         return None
     return provider, state.mapping
 

@@ -31,7 +31,7 @@ def nothing_was_written(program: Program) -> bool:
 def test_an_unknown_project_is_named_with_who_wants_it(program: Program, server: FakeServer) -> None:
     ran = bundle(program, server, wishes=("app", "nosuch"))
     assert ran.code == 6
-    assert "no index has nosuch, wanted by nosuch [unknown-project]" in ran.err
+    assert "no index has nosuch, wanted by the command line [unknown-project]" in ran.err
     assert nothing_was_written(program)
 
 
