@@ -21,9 +21,10 @@ from pypimirror.model.files import Listing, Refusal, Rejection
 from pypimirror.model.names import NormalizedName, Version
 from pypimirror.model.requests import Constraint, Root, WishSet
 from pypimirror.model.targets import Target
+from pypimirror.resolve.dependencies import IMPOSSIBLE
 from pypimirror.resolve.judge import Judge
 from pypimirror.resolve.needs import Candidate, Key, Need
-from pypimirror.resolve.provider import IMPOSSIBLE, Provider
+from pypimirror.resolve.provider import Provider
 from pypimirror.resolve.solve import Clash, solve
 
 __all__ = ["count_rejections", "explain"]
@@ -84,13 +85,13 @@ def _simple_cause(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault 
         if project == IMPOSSIBLE:
             continue
         by = _who(cause.parent, cause.requirement, clash)
-        if project in provider.missing:
+        if project in provider.shelves.missing:
             return ResolutionFault(
                 f"{where}: no index has {project}, wanted by {by}",
                 code="unknown-project",
                 hint=_UNKNOWN,
             )
-        shelf = provider.shelf(project)
+        shelf = provider.shelves.of(project)
         if shelf is not None and not shelf.has_any():
             return ResolutionFault(
                 f"{where}: {project} has no usable file, wanted by {by}\n  {count_rejections(shelf.rejections())}",
@@ -102,8 +103,8 @@ def _simple_cause(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault 
 
 def _unknown_roots(provider: Provider) -> list[Need]:
     """Every root that no index has: they are told together, not one a run."""
-    needs = [need for need in provider.root_needs() if not need.key.extra]
-    return [need for need in needs if provider.shelf(need.key.project) is None]
+    needs = [need for need in provider.shelves.root_needs() if not need.key.extra]
+    return [need for need in needs if provider.shelves.of(need.key.project) is None]
 
 
 def _no_file_hint(rejections: Iterable[Rejection]) -> str:
@@ -124,8 +125,11 @@ def _no_version(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault | 
     provider = clash.provider
     for cause in clash.causes:
         key, need = cause.requirement.key, cause.requirement
-        shelf = provider.shelf(key.project) if key.project != IMPOSSIBLE else None
-        if shelf is None or next(provider.candidates(Key(key.project), shelf, [need], frozenset()), None) is not None:
+        shelf = provider.shelves.of(key.project) if key.project != IMPOSSIBLE else None
+        if (
+            shelf is None
+            or next(provider.shelves.candidates(Key(key.project), shelf, [need], frozenset()), None) is not None
+        ):
             continue
         by = _who(cause.parent, need, clash)
         constraints = [c for c in wishes.constraints if canonicalize_name(c.requirement.name) == key.project]
@@ -138,7 +142,7 @@ def _no_version(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault | 
         else:
             message = f"{where}: no version of {key.project} meets {need.text}, wanted by {by}"
             hint = ""
-        admitted = [version for version in shelf.versions if provider.admitted(key.project, version, [need])]
+        admitted = [version for version in shelf.versions if provider.shelves.admitted(key.project, version, [need])]
         refused = list(shelf.rejections(admitted))
         yanked = [version for version in admitted if shelf.choice(version).best is not None]
         if refused:

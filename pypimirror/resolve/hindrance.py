@@ -27,19 +27,22 @@ def refuse_older(
     wants: Wants,
 ) -> None:
     """A newer version that fits every need was passed over for what it lacks: that is for a person to decide."""
-    for (project, version), rejection in provider.lacking():
+    for (project, version), rejection in provider.dependencies.lacking():
         chosen = mapping.get(Key(project))
         if chosen is None or Key(project) not in wants or version <= chosen.version:
             continue
         needs = [need for key in wants if key.project == project for _, need in wants[key]]
-        shelf = provider.shelf(project)
-        if shelf is None or not provider.admitted(project, version, needs):
+        shelf = provider.shelves.of(project)
+        if shelf is None or not provider.shelves.admitted(project, version, needs):
             continue
         newer = next(
-            (c for c in provider.candidates(Key(project), shelf, needs, frozenset()) if c.version == version), None
+            (c for c in provider.shelves.candidates(Key(project), shelf, needs, frozenset()) if c.version == version),
+            None,
         )
         if newer is not None and not _clashes(provider, newer, mapping):
-            raise provider.broken.get((project, version)) or _older_version(project, rejection, chosen, needs)
+            raise provider.dependencies.broken.get((project, version)) or _older_version(
+                project, rejection, chosen, needs
+            )
 
 
 def refuse_hindered(wishes: WishSet, judge: Judge, index: Index) -> None:
@@ -53,13 +56,13 @@ def refuse_hindered(wishes: WishSet, judge: Judge, index: Index) -> None:
         return
     provider, mapping = found
     wants = walk(provider, mapping)
-    for (project, version), rejection in provider.lacking():
+    for (project, version), rejection in provider.dependencies.lacking():
         chosen = mapping.get(Key(project))
         if chosen is None or Key(project) not in wants or chosen.version != version:
             continue
         every = [want for key in wants if key.project == project for want in wants[key]]
         by = " and ".join(sorted({who(*want) for want in every if want[0] is None or want[0].key.project != project}))
-        raise provider.broken.get((project, version)) or ResolutionFault(
+        raise provider.dependencies.broken.get((project, version)) or ResolutionFault(
             f"{judge.target.name}: {project} {version} would be taken, wanted by {by}, but {rejection.detail}",
             code="nothing-usable",
             hint=_way_out(provider, chosen, [need for _, need in every]),
@@ -68,10 +71,10 @@ def refuse_hindered(wishes: WishSet, judge: Judge, index: Index) -> None:
 
 def _way_out(provider: Provider, chosen: Candidate, needs: list[Need]) -> str:
     """Advice: the newest older version that fits and has a wheel; else how to do without."""
-    project, shelf = chosen.key.project, provider.shelf(chosen.key.project)
+    project, shelf = chosen.key.project, provider.shelves.of(chosen.key.project)
     for version in shelf.versions if shelf is not None else ():
         older = version < chosen.version and not version.is_prerelease
-        if shelf is None or not older or not provider.admitted(project, version, needs):
+        if shelf is None or not older or not provider.shelves.admitted(project, version, needs):
             continue
         file = shelf.choice(version).unyanked
         if file is not None and file.name.is_wheel:
@@ -84,7 +87,7 @@ def _way_out(provider: Provider, chosen: Candidate, needs: list[Need]) -> str:
 
 def _clashes(provider: Provider, candidate: Candidate, mapping: Mapping[Key, Candidate]) -> bool:
     """Whether a candidate wants another version of what is pinned: then that ruled it out, not what it lacks."""
-    pinned = ((need, mapping.get(need.key)) for need in provider.get_dependencies(candidate))
+    pinned = ((need, mapping.get(need.key)) for need in provider.dependencies.of(candidate))
     return any(pin is not None and not need.admits(pin.version) for need, pin in pinned)
 
 

@@ -10,9 +10,10 @@ from resolvelib.structs import RequirementInformation
 from pypimirror.errors import ResolutionFault
 from pypimirror.index.port import Index
 from pypimirror.model.requests import WishSet
+from pypimirror.resolve.dependencies import IMPOSSIBLE
 from pypimirror.resolve.judge import Judge
 from pypimirror.resolve.needs import Candidate, Key, Need
-from pypimirror.resolve.provider import IMPOSSIBLE, Provider
+from pypimirror.resolve.provider import Provider
 from pypimirror.resolve.repair import PlainResolution, RepairedResolution
 
 __all__ = ["Clash", "Wants", "search", "search_hollow", "walk"]
@@ -82,8 +83,8 @@ def search(
     Raises TooManyRefused after *patience* refused versions.
     """
     provider = Provider(wishes, judge, index, patience=patience)
-    needs = provider.root_needs()
-    index.expect({need.key.project for need in needs if not provider.is_direct(need.key.project)})
+    needs = provider.shelves.root_needs()
+    index.expect({need.key.project for need in needs if not provider.shelves.is_direct(need.key.project)})
     watch = _Watch(provider)
     clash: Clash | None = None
     for resolution, rounds in (
@@ -122,7 +123,7 @@ def _settled(
         provider.last.update(key.project for key in forgotten)
         again = RepairedResolution(provider, watch)
         try:
-            state = again.resolve(provider.root_needs(), max_rounds=SETTLE_ROUNDS)
+            state = again.resolve(provider.shelves.root_needs(), max_rounds=SETTLE_ROUNDS)
         except (ResolutionImpossible, ResolutionTooDeep):
             break
         forgotten = again.forgotten
@@ -135,7 +136,7 @@ def _raise_broken(clash: Clash) -> None:
     """A search that failed over a file that is not what it says it is: that is the fault to tell."""
     for cause in clash.causes:
         if cause.parent is not None and cause.requirement.key.project == IMPOSSIBLE:
-            fault = clash.provider.broken.get((cause.parent.key.project, cause.parent.version))
+            fault = clash.provider.dependencies.broken.get((cause.parent.key.project, cause.parent.version))
             if fault is not None:
                 raise fault
 
@@ -148,7 +149,7 @@ def search_hollow(wishes: WishSet, judge: Judge, index: Index) -> tuple[Provider
     provider = Provider(wishes, judge, index, hollow=True)
     watch = _Watch(provider)
     try:
-        state = RepairedResolution(provider, watch).resolve(provider.root_needs(), max_rounds=FIRST_ROUNDS)
+        state = RepairedResolution(provider, watch).resolve(provider.shelves.root_needs(), max_rounds=FIRST_ROUNDS)
     except ResolutionImpossible as impossible:
         raise Clash(impossible.causes, provider, watch) from None
     except ResolutionTooDeep:
@@ -159,7 +160,7 @@ def search_hollow(wishes: WishSet, judge: Judge, index: Index) -> tuple[Provider
 def walk(provider: Provider, mapping: Mapping[Key, Candidate]) -> Wants:
     """Everything that the roots reach, with who wants it. What they don't reach was left over by the search."""
     wants: dict[Key, list[tuple[Candidate | None, Need]]] = {}
-    queue: list[tuple[Candidate | None, Need]] = [(None, need) for need in provider.root_needs()]
+    queue: list[tuple[Candidate | None, Need]] = [(None, need) for need in provider.shelves.root_needs()]
     while queue:
         parent, need = queue.pop()
         candidate = mapping.get(need.key)
@@ -169,6 +170,6 @@ def walk(provider: Provider, mapping: Mapping[Key, Candidate]) -> Wants:
             )
         known = wants.setdefault(need.key, [])
         if not known:
-            queue.extend((candidate, each) for each in provider.get_dependencies(candidate))
+            queue.extend((candidate, each) for each in provider.dependencies.of(candidate))
         known.append((parent, need))
     return wants

@@ -10,10 +10,11 @@ from pypimirror.model.files import Rejection
 from pypimirror.model.names import NormalizedName
 from pypimirror.model.plan import Pin, Want
 from pypimirror.model.requests import WishSet
+from pypimirror.resolve.dependencies import TooManyRefused
 from pypimirror.resolve.hindrance import refuse_hindered, refuse_older, who
 from pypimirror.resolve.judge import Judge
 from pypimirror.resolve.needs import Candidate, Key, Need
-from pypimirror.resolve.provider import Provider, TooManyRefused
+from pypimirror.resolve.provider import Provider
 from pypimirror.resolve.search import Clash, Wants, search, walk
 
 __all__ = ["Clash", "Solution", "solve"]
@@ -47,7 +48,7 @@ def solve(wishes: WishSet, judge: Judge, index: Index, *, accept_older: bool = F
     wants = walk(provider, mapping)
     if not accept_older:
         refuse_older(provider, mapping, wants)
-        if provider.lacking() and not asked:
+        if provider.dependencies.lacking() and not asked:
             refuse_hindered(wishes, judge, index)
     candidates = tuple(mapping[key] for key in sorted(wants))
     return Solution(
@@ -84,7 +85,7 @@ def _pin(
 
 def _passed_over(provider: Provider, candidate: Candidate, needs: list[Need]) -> tuple[Rejection, ...]:
     """Why newer final versions that everybody would admit were not taken, and files of the version that was."""
-    shelf = provider.shelf(candidate.key.project)
+    shelf = provider.shelves.of(candidate.key.project)
     if shelf is None:
         return ()
     newer = [
@@ -92,7 +93,7 @@ def _passed_over(provider: Provider, candidate: Candidate, needs: list[Need]) ->
         for version in shelf.versions
         if version > candidate.version
         and not version.is_prerelease
-        and provider.admitted(candidate.key.project, version, needs)
+        and provider.shelves.admitted(candidate.key.project, version, needs)
         and shelf.choice(version).best is None
     ]
     return tuple(shelf.rejections((*newer, candidate.version)))
@@ -103,6 +104,6 @@ def _notes(
     mapping: Mapping[Key, Candidate],
     wants: Wants,
 ) -> Iterable[str]:
-    for project, version, extra in sorted(provider.unknown_extras):
+    for project, version, extra in sorted(provider.dependencies.unknown_extras):
         if Key(project, extra) in wants and mapping[Key(project)].version == version:
             yield f"{project} {version} has no extra {extra!r}"

@@ -39,7 +39,7 @@ def by_resolvelib(asked: WishSet, index: Index) -> dict[Key, Candidate]:
     """The same provider, under resolvelib's own resolver."""
     provider = Provider(asked, Judge(TARGET, 0), index)
     resolver: Resolver[Need, Candidate, Key] = Resolver(provider, BaseReporter())
-    return dict(resolver.resolve(provider.root_needs(), max_rounds=20_000).mapping)
+    return dict(resolver.resolve(provider.shelves.root_needs(), max_rounds=20_000).mapping)
 
 
 def orphaned_cycle() -> tuple[WishSet, Universe]:
