@@ -85,10 +85,12 @@ class Program:
         self, *arguments: str | Path, when: Callable[[], bool], number: int = signal.SIGINT, stdout: int | None = None
     ) -> Ran:
         """A run that gets a signal as soon as *when* is true. It must end by itself soon after."""
+        # A signal may come between an open and its "with": that is no leak of a process which is about to end.
+        lenient = {"PYTHONWARNINGS": "error,ignore::ResourceWarning"}
         with subprocess.Popen(
             self.command(*arguments),
             cwd=self.work,
-            env=environment(self.home),
+            env=environment(self.home, lenient),
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE,
         ) as process:

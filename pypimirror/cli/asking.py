@@ -189,9 +189,14 @@ def _targets(asked: Asked) -> tuple[Target, ...]:
             named = (host.this_target(),)
     except UsageFault as fault:
         faults += _several(fault)
+    found: dict[str, Target] = {}
+    for target in (*named, *described):
+        if found.setdefault(target.name, target) != target:
+            what = f"two different targets are named {target.name}"
+            faults.append(UsageFault(what, code="bad-target-file", hint="give one of them another name in its file"))
     if faults:
         raise InputFaults(tuple(faults))
-    return tuple({target.name: target for target in (*named, *described)}.values())
+    return tuple(found.values())
 
 
 def _read_target(path: str) -> Target:

@@ -126,10 +126,7 @@ def _no_version(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault | 
     for cause in clash.causes:
         key, need = cause.requirement.key, cause.requirement
         shelf = provider.shelves.of(key.project) if key.project != IMPOSSIBLE else None
-        if (
-            shelf is None
-            or next(provider.shelves.candidates(Key(key.project), shelf, [need], frozenset()), None) is not None
-        ):
+        if shelf is None or any(provider.shelves.candidates(Key(key.project), shelf, [need], frozenset())):
             continue
         by = _who(cause.parent, need, clash)
         constraints = [c for c in wishes.constraints if canonicalize_name(c.requirement.name) == key.project]

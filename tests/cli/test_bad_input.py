@@ -62,6 +62,15 @@ def test_every_fault_of_nested_files_is_told_in_one_run(program: Program, server
     assert not server.requests
 
 
+def test_two_targets_of_one_name_are_refused(program: Program, server: FakeServer) -> None:
+    described = program("target").out
+    (program.work / "a.json").write_text(described)
+    (program.work / "b.json").write_text(described.replace("linux_x86_64", "linux_x86_65"))
+    ran = program("plan", "app", "--target", "a.json", "--target", "b.json", "-i", server.index_url)
+    assert ran.code == 2
+    assert "two different targets are named" in ran.err
+
+
 def test_nothing_asked_for_is_told(program: Program) -> None:
     ran = program("bundle", "-o", "x.tar")
     assert ran.code == 2
