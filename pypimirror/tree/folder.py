@@ -118,7 +118,7 @@ def _check_ours(root: Path, shown: str) -> None:
             f"{shown} is not a folder", code="not-a-tree", hint="name a folder, or one that isn't there yet"
         )
     strange = sorted(entry.name for entry in root.iterdir() if entry.name not in _TOLERATED)
-    if strange:
+    if strange and not (root / MARK).is_dir():  # else another process has just made it ours
         raise UsageFault(
             f"{shown} is no tree of ours, and it is not empty: it holds {strange[0]}",
             code="not-a-tree",

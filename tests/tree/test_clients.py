@@ -196,25 +196,35 @@ def nginx(folder: Path, work: Path) -> Iterator[str]:
     program = shutil.which("nginx", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/usr/local/sbin")
     if program is None:
         pytest.skip("no nginx here")
-    probe = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    port = probe.server_port
-    probe.server_close()
-    (work / "nginx.conf").write_text(_NGINX.format(work=work, port=port, root=folder))
-    process = subprocess.Popen(
-        [program, "-e", str(work / "error.log"), "-p", str(work), "-c", str(work / "nginx.conf")]
-    )
-    try:
-        base = f"http://127.0.0.1:{port}"
-        for _ in range(100):
+    for _ in range(5):
+        # Between the probe and nginx another program may take the port: then nginx ends, and another port is tried.
+        probe = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        port = probe.server_port
+        probe.server_close()
+        (work / "nginx.conf").write_text(_NGINX.format(work=work, port=port, root=folder))
+        command = [program, "-e", str(work / "error.log"), "-p", str(work), "-c", str(work / "nginx.conf")]
+        with subprocess.Popen(command) as process:
             try:
-                urllib.request.urlopen(f"{base}/index.html", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield base
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+                if _answers(process, f"http://127.0.0.1:{port}/index.html"):
+                    yield f"http://127.0.0.1:{port}"
+                    return
+            finally:
+                process.terminate()
+    raise AssertionError(f"nginx does not answer: {(work / 'error.log').read_text('utf-8')}")
+
+
+def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
+    """Whether the server that *process* is to be answers within half a minute."""
+    for _ in range(600):
+        if process.poll() is not None:
+            return False
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
 
 
 def _open_to_all(path: Path) -> None:
