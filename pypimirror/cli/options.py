@@ -15,7 +15,7 @@ __all__ = ["index_options", "speech_options", "wish_options"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class _Platform(click.ParamType[str]):
+class _Platform(click.types.StringParamType):
     name = "platform"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -25,7 +25,7 @@ class _Platform(click.ParamType[str]):
         return [CompletionItem(name) for name in known_platforms() if name.startswith(incomplete)]
 
 
-class _Python(click.ParamType[str]):
+class _Python(click.types.StringParamType):
     name = "python"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
