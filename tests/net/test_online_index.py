@@ -9,6 +9,7 @@ import pytest
 
 from pypimirror.errors import IndexFault, IntegrityFault, ResolutionFault
 from pypimirror.index.wheel import TAIL_SIZE
+from pypimirror.model.names import sha256_of_hex
 from pypimirror.net.settings import Source
 from tests.fakes import server as fake
 from tests.fakes.archives import make_sdist, make_wheel
@@ -336,7 +337,7 @@ class TestMetadata:
             assert run.index.core_metadata(run.one()).requires_dist == ("click",)
             run.index.core_metadata(run.one("second"))
             for each in (served, second):
-                assert run.cache.file(hashlib.sha256(each.data).hexdigest()) is not None  # type: ignore[arg-type]
+                assert run.cache.file(sha256_of_hex(hashlib.sha256(each.data).hexdigest())) is not None
         asked = [(seen.path, "range" in seen.headers) for seen in server.requests if seen.path.startswith("/files/")]
         # That the server knows no ranges is found out once.
         assert asked == [
