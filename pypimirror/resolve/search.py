@@ -148,13 +148,22 @@ def search_hollow(wishes: WishSet, judge: Judge, index: Index) -> tuple[Provider
     """
     provider = Provider(wishes, judge, index, hollow=True)
     watch = _Watch(provider)
-    try:
-        state = RepairedResolution(provider, watch).resolve(provider.shelves.root_needs(), max_rounds=FIRST_ROUNDS)
-    except ResolutionImpossible as impossible:
-        raise Clash(impossible.causes, provider, watch) from None
-    except ResolutionTooDeep:
-        return None
-    return provider, state.mapping
+    clash: Clash | None = None
+    for resolution, rounds in (
+        (RepairedResolution(provider, watch), FIRST_ROUNDS),
+        (PlainResolution(provider, BaseReporter()), PLAIN_ROUNDS),
+    ):
+        try:
+            state = resolution.resolve(provider.shelves.root_needs(), max_rounds=rounds)
+        except ResolutionImpossible as impossible:
+            clash = clash or Clash(impossible.causes, provider, watch)
+        except ResolutionTooDeep:
+            continue
+        else:
+            return provider, state.mapping
+    if clash is not None:
+        raise clash
+    return None
 
 
 def walk(provider: Provider, mapping: Mapping[Key, Candidate]) -> Wants:

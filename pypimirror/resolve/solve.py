@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pypimirror.index.port import Index
@@ -38,18 +39,19 @@ def solve(wishes: WishSet, judge: Judge, index: Index, *, accept_older: bool = F
     be had, or has metadata that only a build can tell (*accept_older* permits it: behind the gap, nothing newer can be
     had); and what the index raises. The judge's breakpoints are complete in each of these cases.
     """
-    asked = False
+    hindrances_told = False
     try:
         provider, mapping = search(wishes, judge, index, patience=None if accept_older else _PATIENCE)
     except TooManyRefused:
-        asked = True
+        hindrances_told = True
         refuse_hindered(wishes, judge, index)
         provider, mapping = search(wishes, judge, index)
     wants = walk(provider, mapping)
     if not accept_older:
         refuse_older(provider, mapping, wants)
-        if provider.dependencies.lacking() and not asked:
-            refuse_hindered(wishes, judge, index)
+        if provider.dependencies.lacking() and not hindrances_told:
+            with suppress(Clash):  # resolvelib may say so wrongly, and an answer is at hand
+                refuse_hindered(wishes, judge, index)
     candidates = tuple(mapping[key] for key in sorted(wants))
     return Solution(
         pins=tuple(_pin(key.project, mapping, wants, provider) for key in sorted(wants) if not key.extra),
