@@ -8,25 +8,23 @@ generation of ours did not list.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pypimirror.disk import DISK, Disk
-from pypimirror.errors import IntegrityFault, PypimirrorError, UsageFault
+from pypimirror.errors import PypimirrorError, UsageFault
 from pypimirror.model.manifest import Manifest
 from pypimirror.model.names import Sha256
-from pypimirror.model.reading import Malformed
-from pypimirror.tree.contents import Contents, parse
+from pypimirror.tree.contents import Contents
 from pypimirror.tree.layout import MANIFEST, MARK, Layout, is_project_page
 from pypimirror.tree.lock import locked
+from pypimirror.tree.records import current_generation, generations, read_contents, read_generation
 from pypimirror.tree.writing import ensure_folder, put, telling
 
 __all__ = ["Tree", "open_tree", "sweep"]
 
-_GENERATION = re.compile(r"generations/([1-9][0-9]{0,17})")
 _TOLERATED = frozenset({"lost+found"})  # what a freshly made file system holds
 
 
@@ -64,17 +62,14 @@ class Tree:
     def reload(self) -> None:
         """Read again what is served now and what was served before. Raises IntegrityFault, OSError."""
         if self.plain:
-            self.contents = _read_contents(self.at.root / MANIFEST, missing_ok=True)
-            self.previous = _read_contents(self.at.previous_contents, missing_ok=True)
+            self.contents = read_contents(self.at.root / MANIFEST, missing_ok=True)
+            self.previous = read_contents(self.at.previous_contents, missing_ok=True)
             return
-        self.generation = _current_generation(self.at)
-        older = [number for number in _generations(self.at) if number < self.generation]
+        self.generation = current_generation(self.at)
+        older = [number for number in generations(self.at) if number < self.generation]
         self.previous_generation = max(older, default=0)
-        self.contents = self._contents_of(self.generation)
-        self.previous = self._contents_of(self.previous_generation)
-
-    def _contents_of(self, number: int) -> Contents:
-        return _read_contents(self.at.generation(number) / MANIFEST) if number else Contents()
+        self.contents = read_generation(self.at, self.generation)
+        self.previous = read_generation(self.at, self.previous_generation)
 
 
 @contextmanager
@@ -150,43 +145,6 @@ def _settle_plain(at: Layout, shown: str, disk: Disk, *, plain: bool) -> bool:
     return True
 
 
-def _current_generation(at: Layout) -> int:
-    if not at.current.is_symlink():
-        if max(_generations(at), default=0) > 1:
-            raise _damaged(at.current, "it is gone, though generations were published")
-        return 0
-    match = _GENERATION.fullmatch(at.current.readlink().as_posix())
-    if match is None:
-        raise _damaged(at.current, "it names no generation")
-    return int(match[1])
-
-
-def _generations(at: Layout) -> list[int]:
-    names = [entry.name for entry in at.generations.iterdir()]
-    return sorted(int(name) for name in names if _GENERATION.fullmatch(f"generations/{name}"))
-
-
-def _read_contents(path: Path, *, missing_ok: bool = False) -> Contents:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        if missing_ok:
-            return Contents()
-        raise _damaged(path, "it is missing") from None
-    try:
-        return parse(data)
-    except Malformed as error:
-        raise _damaged(path, str(error)) from None
-
-
-def _damaged(path: Path, what: str) -> IntegrityFault:
-    return IntegrityFault(
-        f"{path} can't be trusted: {what}",
-        code="tree-damaged",
-        hint="what is served was not touched; render the bundles into a new folder, then serve that one",
-    )
-
-
 # ---- rubbish --------------------------------------------------------------------------------------------------------
 
 
@@ -212,7 +170,7 @@ def _sweep_linked(tree: Tree) -> None:
         if entry.name.endswith(".part"):
             disk.remove(entry)
     kept = {tree.generation, tree.previous_generation}
-    for number in _generations(at):
+    for number in generations(at):
         if number not in kept:
             _drop_generation(tree, number)
     in_use = {name for number in kept if number for name in _page_folders(at.generation(number))}
@@ -236,7 +194,7 @@ def _drop_generation(tree: Tree, number: int) -> None:
     folder = tree.at.generation(number)
     if number < tree.generation:
         # Without readable contents (a removal that was cut short) there is nothing left to follow from it.
-        contents = _read_contents(folder / MANIFEST, missing_ok=True)
+        contents = read_contents(folder / MANIFEST, missing_ok=True)
         kept = tree.contents.packages.keys() | tree.previous.packages.keys()
         for name in contents.packages.keys() - kept:
             _remove_if_there(tree.disk, tree.at.packages / name)

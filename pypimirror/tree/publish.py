@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pypimirror.disk import Disk, require_space
-from pypimirror.errors import DiskFault, IntegrityFault, PolicyFault, UsageFault
+from pypimirror.errors import DiskFault, PolicyFault, UsageFault
 from pypimirror.model import manifest_json
 from pypimirror.model.names import Label, NormalizedName, Sha256
-from pypimirror.model.reading import Malformed
 from pypimirror.reporting import Reporter
 from pypimirror.tree import contents as contents_of_tree
 from pypimirror.tree.compose import Accepted, Composition, compose
@@ -27,6 +26,7 @@ from pypimirror.tree.importing import missing_fault
 from pypimirror.tree.layout import LANDING, MANIFEST, PACKAGES_PAGE, page_folder
 from pypimirror.tree.pages import Page, tree_pages
 from pypimirror.tree.plain import publish_plain
+from pypimirror.tree.records import read_accepted
 from pypimirror.tree.stock import Stock, wanted_by
 from pypimirror.tree.writing import settle, telling, write_new
 
@@ -123,28 +123,10 @@ def _load(tree: Tree, asked: Sequence[Sha256]) -> list[Accepted]:
         path = tree.at.manifest(digest)
         if not path.exists():
             path = tree.at.incoming_manifest(digest)
-        if not path.exists():
-            if digest in asked:
-                raise UsageFault(
-                    f"{tree.shown} knows no bundle {digest}", code="no-such-bundle", hint="import it first"
-                )
-            raise _damaged(path, "it is missing")
-        data = path.read_bytes()
-        if manifest_json.digest(data) != digest:
-            raise _damaged(path, "its bytes changed")
-        try:
-            accepted.append(Accepted(digest=digest, manifest=manifest_json.parse(data)))
-        except Malformed as error:
-            raise _damaged(path, str(error)) from None
+        if not path.exists() and digest in asked:
+            raise UsageFault(f"{tree.shown} knows no bundle {digest}", code="no-such-bundle", hint="import it first")
+        accepted.append(read_accepted(path, digest))
     return accepted
-
-
-def _damaged(path: Path, what: str) -> IntegrityFault:
-    return IntegrityFault(
-        f"{path} can't be trusted: {what}",
-        code="tree-damaged",
-        hint="what is served was not touched; render the bundles into a new folder, then serve that one",
-    )
 
 
 def _check_replaced(composition: Composition, asked: Sequence[Sha256]) -> None:

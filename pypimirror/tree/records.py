@@ -1,0 +1,78 @@
+"""What a tree says of itself, read from the disk and checked: generations, contents, accepted manifests. Reads only."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pypimirror.errors import IntegrityFault
+from pypimirror.model import manifest_json
+from pypimirror.model.names import Sha256
+from pypimirror.model.reading import Malformed
+from pypimirror.tree.compose import Accepted
+from pypimirror.tree.contents import Contents, parse
+from pypimirror.tree.layout import MANIFEST, Layout
+
+__all__ = ["current_generation", "damaged", "generations", "read_accepted", "read_contents", "read_generation"]
+
+_GENERATION = re.compile(r"generations/([1-9][0-9]{0,17})")
+
+
+def current_generation(at: Layout) -> int:
+    """The number of the generation that is served; 0 where nothing is yet. Raises IntegrityFault, OSError."""
+    if not at.current.is_symlink():
+        if max(generations(at), default=0) > 1:
+            raise damaged(at.current, "it is gone, though generations were published")
+        return 0
+    match = _GENERATION.fullmatch(at.current.readlink().as_posix())
+    if match is None:
+        raise damaged(at.current, "it names no generation")
+    return int(match[1])
+
+
+def generations(at: Layout) -> list[int]:
+    """The numbers of the generations that are there, whole or not, the oldest first. Raises OSError."""
+    names = [entry.name for entry in at.generations.iterdir()]
+    return sorted(int(name) for name in names if _GENERATION.fullmatch(f"generations/{name}"))
+
+
+def read_generation(at: Layout, number: int) -> Contents:
+    """What a generation says it holds; nothing for number 0. Raises IntegrityFault, OSError."""
+    return read_contents(at.generation(number) / MANIFEST) if number else Contents()
+
+
+def read_contents(path: Path, *, missing_ok: bool = False) -> Contents:
+    """The contents at *path*. Raises IntegrityFault where they can't be trusted, OSError."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        if missing_ok:
+            return Contents()
+        raise damaged(path, "it is missing") from None
+    try:
+        return parse(data)
+    except Malformed as error:
+        raise damaged(path, str(error)) from None
+
+
+def read_accepted(path: Path, digest: Sha256) -> Accepted:
+    """The manifest at *path*, which is named by its digest. Raises IntegrityFault, OSError."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise damaged(path, "it is missing") from None
+    if manifest_json.digest(data) != digest:
+        raise damaged(path, "its bytes changed")
+    try:
+        return Accepted(digest=digest, manifest=manifest_json.parse(data))
+    except Malformed as error:
+        raise damaged(path, str(error)) from None
+
+
+def damaged(path: Path, what: str) -> IntegrityFault:
+    """The fault for a record that nothing may be built on."""
+    return IntegrityFault(
+        f"{path} can't be trusted: {what}",
+        code="tree-damaged",
+        hint="what is served was not touched; render the bundles into a new folder, then serve that one",
+    )
