@@ -1,20 +1,38 @@
-"""The closed half, told as a story: bundles -> verified files -> pages -> one swap. No network, no resolver."""
+"""The closed half, told as a story. No network; the resolver, pure Python, only where something is verified.
+
+render   bundles -> verified files -> pages -> one swap
+verify   a bundle or a tree -> every byte, every page, every set on every target -> a report
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from pypimirror.bundle.reader import open_bundle
+from pypimirror.bundle.audit import audit_bundle
+from pypimirror.bundle.faults import BundleFault
+from pypimirror.bundle.reader import Bundle, open_bundle
+from pypimirror.errors import BusyFault
+from pypimirror.index.manifest_index import ManifestIndex
+from pypimirror.model.findings import Finding, Kind, Report
+from pypimirror.model.manifest import BundledProject, Manifest
 from pypimirror.model.names import Label
 from pypimirror.reporting import Reporter
+from pypimirror.tree.audit import TreeAudit
+from pypimirror.tree.compose import Composition
 from pypimirror.tree.folder import open_tree
 from pypimirror.tree.importing import Imported, import_bundle
+from pypimirror.tree.lock import is_held
 from pypimirror.tree.publish import Published, publish
+from pypimirror.tree.view import View, look
+from pypimirror.tree.writing import telling
 
-__all__ = ["Rendered", "render"]
+if TYPE_CHECKING:
+    from pypimirror.resolve.proof import Proof
+
+__all__ = ["Rendered", "render", "verify"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,3 +76,96 @@ def render(
             reporter=reporter,
         )
     return Rendered(imported=tuple(imported), published=published)
+
+
+def verify(source: Path | BinaryIO, *, quick: bool = False, reporter: Reporter | None = None) -> Report:
+    """Look at a bundle, or at the tree in a folder, and tell all that is wrong. Writes nothing, holds no lock.
+
+    With *quick* sizes stand in for the hashes of files, and nothing is solved again.
+
+    Raises UsageFault where *source* is neither, Incomplete where a tree serves nothing yet, BusyFault where a tree was
+    published meanwhile, DiskFault where it can't be read at all.
+    """
+    reporter = reporter or Reporter()
+    if isinstance(source, Path) and source.is_dir():
+        return _verify_tree(look(source), quick=quick, reporter=reporter)
+    name = str(source) if isinstance(source, Path) else "the bundle on standard input"
+    try:
+        with open_bundle(source, reporter=reporter) as bundle:
+            return _verify_bundle(bundle, quick=quick, reporter=reporter)
+    except BundleFault as fault:  # not even its manifest can be read
+        finding = Finding.of(fault, kind=Kind.CHANGED, path=fault.part)
+        return Report(what="bundle", name=name, quick=quick, findings=(finding,))
+
+
+def _verify_bundle(bundle: Bundle, *, quick: bool, reporter: Reporter) -> Report:
+    manifest = bundle.manifest
+    reporter.step("Reading")
+    audit = audit_bundle(bundle, quick=quick)
+    proof = None if quick else _solve([manifest], None, reporter)
+    return Report(
+        what="bundle",
+        name=bundle.name,
+        quick=quick,
+        bundles=((manifest.stem, bundle.digest),),
+        checked=replace(audit.checked, resolutions=proof.resolutions if proof else 0),
+        findings=(*audit.findings, *(_unsolvable(proof) if proof else ())),
+        notes=(*audit.notes, *(proof.notes if proof else ()), *_uncovered([manifest])),
+    )
+
+
+def _verify_tree(view: View, *, quick: bool, reporter: Reporter) -> Report:
+    audit = TreeAudit(view, quick=quick, reporter=reporter)
+    proof = None
+    with telling(f"reading {view.shown}"):
+        reporter.step("Reading")
+        audit.run()
+        manifests = [each.manifest for each in audit.accepted]
+        if audit.composition is not None and not quick:
+            proof = _solve(manifests, audit.composition, reporter)
+        if audit.findings and (is_held(view.at.lock) or not view.is_current()):
+            raise BusyFault(
+                f"{view.shown} was being published while it was looked at",
+                code="tree-busy",
+                hint="run the same command again when that is done",
+            )
+    return Report(
+        what="tree",
+        name=view.shown,
+        quick=quick,
+        bundles=tuple((each.manifest.stem, each.digest) for each in audit.accepted),
+        checked=replace(audit.checked, resolutions=proof.resolutions if proof else 0),
+        findings=(*audit.findings, *(_unsolvable(proof) if proof else ())),
+        notes=(*audit.notes, *(proof.notes if proof else ()), *_uncovered(manifests)),
+    )
+
+
+def _solve(manifests: Sequence[Manifest], served: Composition | None, reporter: Reporter) -> Proof:
+    """Every set of every manifest, from its own pins, and from all that is served with them."""
+    from pypimirror.resolve.proof import Proof, check  # noqa: PLC0415 - render must do without the resolver
+
+    reporter.step("Solving every set on every target")
+    index = None
+    if served is not None:
+        projects = [BundledProject(name=each.name, status=each.status, reason=each.reason) for each in served.projects]
+        index = ManifestIndex(served.files, projects)
+    proofs = [check(manifest, index) for manifest in manifests]
+    return Proof(
+        faults=tuple(fault for proof in proofs for fault in proof.faults),
+        notes=tuple(dict.fromkeys(note for proof in proofs for note in proof.notes)),
+        resolutions=sum(proof.resolutions for proof in proofs),
+    )
+
+
+def _unsolvable(proof: Proof) -> Iterator[Finding]:
+    for fault in proof.faults:
+        yield Finding.of(fault, kind=Kind.UNSOLVABLE, path="")
+
+
+def _uncovered(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """What the builder said that it would not install on; known then, and worth knowing now."""
+    for manifest in manifests:
+        pythons = {target.name: target.environment.python_version for target in manifest.targets}
+        for gap in manifest.uncovered:
+            patches = gap.patches.describe(pythons.get(gap.target, ""))
+            yield f"{manifest.stem}: {gap.set} on {gap.target} does not cover Python {patches}: {gap.reason}"

@@ -16,7 +16,9 @@ from typing import BinaryIO
 
 from pypimirror.errors import DiskFault
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+else:
     import fcntl
 
 __all__ = ["DISK", "FILE_MODE", "FOLDER_MODE", "Disk", "disk_fault", "require_space"]
@@ -26,28 +28,40 @@ FOLDER_MODE = 0o755
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
+_FAR = 1 << 30  # where Windows locks a byte, so that the text before it can be read
 
 
 class Disk:
     """The real disk. Methods raise OSError."""
 
     def create(self, path: Path, *, mode: int = FILE_MODE) -> BinaryIO:
-        """A new file open for reading and writing; it must not exist, not even as a link."""
+        """A new file open for reading and writing; it must not exist, not even as a link.
+
+        It has no buffer: what ``write`` was given is the system's when it returns, and closing can't fail for want of
+        room.
+        """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY, mode)
         try:
             if hasattr(os, "fchmod"):
                 os.fchmod(descriptor, mode)
-            return os.fdopen(descriptor, "w+b")
+            return os.fdopen(descriptor, "w+b", buffering=0)
         except BaseException:
             os.close(descriptor)
             raise
 
     def reopen(self, path: Path) -> BinaryIO:
         """A file that exists, open for reading and for writing at its end."""
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | _NOFOLLOW | _BINARY), "a+b")
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | _NOFOLLOW | _BINARY), "a+b", buffering=0)
 
     def write(self, file: BinaryIO, data: bytes | memoryview) -> None:
-        file.write(data)
+        """All of *data*, which a file without a buffer may take in several bites."""
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
+
+    def truncate(self, file: BinaryIO) -> None:
+        """Nothing is left in *file*."""
+        file.truncate(0)
 
     def sync_file(self, file: BinaryIO) -> None:
         """Everything written to *file* is on the medium when this returns."""
@@ -100,15 +114,18 @@ class Disk:
         os.utime(path, (seconds, seconds), follow_symlinks=False)
 
     def lock(self, file: BinaryIO) -> bool:
-        """Try to hold *file* alone until it is closed; False where another holds it. The kernel frees it on death.
-
-        Always True where there are no such locks (Windows): there an open file can't be removed by others.
-        """
-        if sys.platform == "win32":
-            return True
+        """Try to hold *file* alone until it is closed; False where another holds it. The kernel frees it on death."""
         try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if sys.platform == "win32":
+                before = os.lseek(file.fileno(), 0, os.SEEK_CUR)
+                os.lseek(file.fileno(), _FAR, os.SEEK_SET)
+                try:
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                finally:
+                    os.lseek(file.fileno(), before, os.SEEK_SET)
+            else:
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # what Linux says, and what Windows does
             return False
         return True
 

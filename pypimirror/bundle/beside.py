@@ -63,11 +63,12 @@ def _create(folder: Path, prefix: str, disk: Disk) -> Part:
     while True:
         path = folder / f"{prefix}{secrets.token_hex(8)}"
         part = Part(path, disk.create(path))
+        ours = True
         with suppress(OSError):  # a file system without locks: then nobody removes what is stale, either
-            disk.lock(part.file)
-        if os.fstat(part.file.fileno()).st_nlink:
+            ours = disk.lock(part.file)
+        if ours and os.fstat(part.file.fileno()).st_nlink:
             return part
-        part.file.close()  # another run took it for stale before it was locked
+        part.file.close()  # another run took it for stale before it was locked: it removes it, or did so
 
 
 def _remove_stale(folder: Path, prefix: str, disk: Disk) -> None:

@@ -7,6 +7,7 @@ the bundle and the byte.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -51,15 +52,38 @@ class Medium:
             yield piece
 
     def content(self, size: int, sha256: Sha256, what: str) -> Iterator[bytes]:
-        """A content and the zeros after it. Its last piece comes before the hash is known: wait for the end."""
+        """A content and the zeros after it. Its last piece comes before the hash is known: wait for the end.
+
+        What raises ``damaged-bundle`` here lies behind: what follows can still be read.
+        """
         begin = self.offset
         digest = hashlib.sha256()
         for piece in self.pieces(size, f"contents of {what}"):
             digest.update(piece)
             yield piece
+        after = self.offset
+        zeros = self.exactly(padding(size), f"padding after {what}")
         if digest.hexdigest() != sha256:
             raise damaged(self.name, f"contents of {what}", begin, "sha256 differs from what the manifest says")
-        self.zeros(padding(size), f"padding after {what}")
+        if any(zeros):
+            raise damaged(self.name, f"padding after {what}", after, "not zero")
+
+    def leap(self, size: int, what: str) -> None:
+        """Past a content and the zeros after it, unread where the stream can seek."""
+        count = size + padding(size)
+        if not self._stream.seekable():
+            for _ in self.pieces(count, f"contents of {what}"):
+                pass
+            return
+        begin = self.offset
+        try:
+            end = self._stream.seek(0, os.SEEK_END)
+            self._stream.seek(min(begin + count, end))
+        except OSError as error:
+            raise disk_fault(error, f"reading {self.name} at byte {self.offset}") from error
+        self.offset = min(begin + count, end)
+        if self.offset < begin + count:
+            raise truncated(self.name, f"contents of {what}", begin, end)
 
     def zeros(self, count: int, part: str) -> None:
         begin = self.offset

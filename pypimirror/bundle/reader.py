@@ -80,6 +80,11 @@ class BundleMember:
             for _ in self._content():
                 pass
 
+    def leap(self) -> None:
+        """Past the content without a look at it, where the bundle is a file: nothing of it is verified."""
+        self._taken = True
+        self._medium.leap(self.entry.size, self.entry.path)
+
     def _content(self) -> Iterator[bytes]:
         if self._taken:
             raise RuntimeError(f"{self.entry.path} was read already")
@@ -122,7 +127,8 @@ class Bundle:
     def members(self) -> Iterator[BundleMember]:
         """What this volume carries, in order, once. What is not copied is verified all the same.
 
-        Raises BundleFault at the first byte that is not as the manifest says, DiskFault where the medium fails.
+        Raises BundleFault at the first byte that is not as the manifest says, DiskFault where the medium fails. A
+        member's own methods raise for its content; who catches that may go on with the next member.
         """
         if self._begun:
             raise RuntimeError("a bundle is read once")

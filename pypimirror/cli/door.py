@@ -24,8 +24,12 @@ __all__ = ["cli", "main"]
 
 _COMMANDS = {
     "bundle": "Resolve, download and pack one bundle for the closed network.",
+    "config": "Print settings for pip, uv or nginx, ready to paste.",
     "plan": "Show what a bundle would hold, and why; download nothing.",
     "render": "Verify bundles and publish them as a static tree.",
+    "verify": "Check every byte and page of a bundle or a tree, and that it installs.",
+    "serve": "Serve a tree over HTTP, to look at it; not for production.",
+    "show": "Show what a bundle or a tree holds, why, and for which targets.",
     "target": "Describe this interpreter as a target, to carry to the connected host.",
 }
 
@@ -121,7 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None, voice: Voice) -> int:
     """One run: whatever is raised becomes words and a number."""
     try:
-        cli.main(arguments, prog_name="pypimirror", standalone_mode=False, obj=voice)
+        returned = cli.main(arguments, prog_name="pypimirror", standalone_mode=False, obj=voice)
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as error:
@@ -139,7 +143,7 @@ def _run(arguments: list[str] | None, voice: Voice) -> int:
     except Exception as error:  # noqa: BLE001 - the last door: a crash is told as one, and asks to be reported
         code = _crashed(error, voice)
     else:
-        code = 0
+        code = returned if isinstance(returned, int) else 0  # what ``Context.exit`` was given
     return code
 
 

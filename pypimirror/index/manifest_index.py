@@ -1,28 +1,27 @@
-"""A manifest as an index: the same port, so that the same resolver answers "does this bundle install?"."""
+"""Bundled files as an index: the same port, so that the same resolver answers "does this bundle install?"."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from pypimirror.model.files import CoreMetadata, ListedFile, Listing, ProjectStatus
-from pypimirror.model.manifest import BundledFile, Manifest
+from pypimirror.model.manifest import BundledFile, BundledProject
 from pypimirror.model.names import NormalizedName, parse_file_name
 
 __all__ = ["ManifestIndex", "listed"]
 
 
 class ManifestIndex:
-    """What a manifest lists, or those of its files that *only* names."""
+    """What manifests list: those *files*, and what the indexes they came from say of their *projects*."""
 
-    def __init__(self, manifest: Manifest, *, only: frozenset[str] | None = None) -> None:
+    def __init__(self, files: Iterable[BundledFile], projects: Iterable[BundledProject]) -> None:
         self._files: dict[NormalizedName, list[BundledFile]] = {}
         self._by_name: dict[str, BundledFile] = {}
-        for file in manifest.files:
-            if only is None or file.filename in only:
-                self._files.setdefault(file.project, []).append(file)
-                self._by_name[file.filename] = file
+        for file in files:
+            self._files.setdefault(file.project, []).append(file)
+            self._by_name[file.filename] = file
         self._statuses = {
-            project.name: ProjectStatus(status=project.status, reason=project.reason) for project in manifest.projects
+            project.name: ProjectStatus(status=project.status, reason=project.reason) for project in projects
         }
 
     def listing(self, project: NormalizedName) -> Listing | None:

@@ -1,8 +1,9 @@
-"""The proof that a bundle installs: every resolution of a manifest solved again, from the manifest alone."""
+"""The proof that a bundle installs: every resolution of a manifest solved again, from manifests alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from packaging.requirements import Requirement
 
@@ -16,29 +17,51 @@ from pypimirror.resolve.explain import explain
 from pypimirror.resolve.judge import Judge
 from pypimirror.resolve.solve import Clash, solve
 
-__all__ = ["prove", "wish_set"]
+__all__ = ["Proof", "check", "prove", "wish_set"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proof:
+    """What came of solving again: for each resolution that fails a fault that names set, target and what is missing."""
+
+    faults: tuple[Incomplete, ...]
+    notes: tuple[str, ...]
+    resolutions: int
 
 
 def prove(manifest: Manifest) -> tuple[str, ...]:
+    """The notes of ``check``. Raises the first Incomplete that it finds."""
+    checked = check(manifest)
+    for fault in checked.faults:
+        fault.hint = "nothing was written; please report this, with the command that led here"
+        raise fault
+    return checked.notes
+
+
+def check(manifest: Manifest, served: ManifestIndex | None = None) -> Proof:
     """Solve every set on every target, for every interval of patch releases, twice.
 
-    Once with the files of its own pins alone: the answer must be those pins. And once with the whole manifest, as a
-    client meets it: there must be an answer; where it has other pins, the sentence that says so is returned.
-    Raises Incomplete, naming the set, the target and what is missing.
+    Once with the files of its own pins alone: the answer must be those pins. And once with the whole manifest, or all
+    that is *served*, as a client meets it: there must be an answer; where it has other pins, a note says so.
     """
     sets = {each.name: wish_set(each, manifest) for each in manifest.sets}
     targets = {target.name: target for target in manifest.targets}
-    whole = ManifestIndex(manifest)
-    notes: list[str] = []
+    whole = served or ManifestIndex(manifest.files, manifest.projects)
+    faults: list[Incomplete] = []
+    notes: dict[str, None] = {}
     for resolution in manifest.resolutions:
         wishes, target = sets[resolution.set], targets[resolution.target]
-        own = ManifestIndex(manifest, only=frozenset(pin.file for pin in resolution.pins))
-        for pins in _solve_again(wishes, target, resolution, own):
-            if _files(pins) != _files(resolution.pins):
-                raise _other_pins(resolution, pins)
-        for pins in _solve_again(wishes, target, resolution, whole):
-            notes += _differences(resolution, pins)
-    return tuple(dict.fromkeys(notes))
+        pinned = _files(resolution.pins)
+        own = ManifestIndex((file for file in manifest.files if file.filename in pinned), manifest.projects)
+        try:
+            for pins in _solve_again(wishes, target, resolution, own):
+                if _files(pins) != pinned:
+                    raise _other_pins(resolution, pins)
+            for pins in _solve_again(wishes, target, resolution, whole):
+                notes.update(dict.fromkeys(_differences(resolution, pins)))
+        except Incomplete as fault:
+            faults.append(fault)
+    return Proof(faults=tuple(faults), notes=tuple(notes), resolutions=len(manifest.resolutions))
 
 
 def wish_set(each: BundledSet, manifest: Manifest) -> WishSet:
@@ -95,7 +118,7 @@ def _incomplete(resolution: Resolution, fault: ResolutionFault) -> Incomplete:
     return Incomplete(
         f"set {resolution.set} can't be installed on {resolution.target} from these files alone: {fault}",
         code="incomplete",
-        hint="nothing was written; please report this, with the command that led here",
+        hint="bundle it again, and render that bundle",
     )
 
 
@@ -105,7 +128,7 @@ def _other_pins(resolution: Resolution, pins: tuple[Pin, ...]) -> Incomplete:
         f"set {resolution.set} on {resolution.target}: solved again from its own files alone, it takes other ones: "
         f"missing {sorted(wanted - found)}, extra {sorted(found - wanted)}",
         code="incomplete",
-        hint="nothing was written; please report this, with the command that led here",
+        hint="bundle it again, and render that bundle",
     )
 
 

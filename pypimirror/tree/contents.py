@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pypimirror.model.manifest import BundledFile
 from pypimirror.model.names import Label, Sha256, label, sha256_of_hex
 from pypimirror.model.reading import Malformed, Node
 from pypimirror.tree.layout import LANDING, PACKAGES_PAGE, is_package_path, is_project_page
 
-__all__ = ["FORMAT", "AcceptedBundle", "Contents", "Served", "dump", "parse"]
+__all__ = ["FORMAT", "AcceptedBundle", "Contents", "Served", "dump", "parse", "wanted_by"]
 
 FORMAT = 1
 
@@ -59,6 +60,16 @@ class Contents:
             for path, each in self.files.items()
             if path.startswith("packages/") and path != PACKAGES_PAGE
         }
+
+
+def wanted_by(files: Iterable[BundledFile]) -> dict[str, Served]:
+    """What must stand in ``packages/`` for these files: each of them, and its metadata sibling."""
+    wanted: dict[str, Served] = {}
+    for file in files:
+        wanted[file.filename] = Served(file.sha256, file.size)
+        if file.metadata is not None:
+            wanted[f"{file.filename}.metadata"] = Served(file.metadata.sha256, file.metadata.size)
+    return wanted
 
 
 def dump(contents: Contents) -> bytes:

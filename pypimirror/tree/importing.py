@@ -16,10 +16,10 @@ from pypimirror.errors import Incomplete
 from pypimirror.model import manifest_json
 from pypimirror.model.manifest import Manifest
 from pypimirror.model.names import Sha256
-from pypimirror.tree.contents import Served
+from pypimirror.tree.contents import Served, wanted_by
 from pypimirror.tree.folder import Tree
-from pypimirror.tree.stock import Missing, Stock, wanted_by
-from pypimirror.tree.writing import put, telling
+from pypimirror.tree.stock import Missing, Stock
+from pypimirror.tree.writing import keep, put, telling
 
 __all__ = ["Imported", "IncomingBundle", "IncomingMember", "import_bundle", "incomplete"]
 
@@ -123,6 +123,7 @@ def _take(tree: Tree, member: IncomingMember, served: Served) -> None:
     try:
         with tree.disk.create(part) as file:
             member.copy_to(file, disk=tree.disk)
+            keep(tree.disk, file)
         tree.disk.rename(part, path)
     except BaseException:
         with suppress(OSError):

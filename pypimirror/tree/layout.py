@@ -19,17 +19,21 @@ TREE/
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pypimirror.model.names import Sha256
 
 __all__ = [
+    "IN_GENERATION",
     "LANDING",
     "MANIFEST",
     "MARK",
     "PACKAGES_PAGE",
+    "STABLE_LINKS",
     "Layout",
     "is_package_path",
     "is_project_page",
@@ -40,6 +44,22 @@ MARK = ".pypimirror"
 LANDING = "index.html"
 PACKAGES_PAGE = "packages/index.html"
 MANIFEST = "manifest.json"
+
+STABLE_LINKS = {
+    PACKAGES_PAGE: f"../{MARK}/current/packages.html",
+    MANIFEST: f"{MARK}/current/{MANIFEST}",
+    "simple": f"{MARK}/current/simple",
+    LANDING: f"{MARK}/current/{LANDING}",
+}
+"""The links that clients see, by path, and what they say."""
+
+IN_GENERATION = {
+    "simple/index.html": "simple/index.html",
+    "simple/index.json": "simple/index.json",
+    PACKAGES_PAGE: "packages.html",
+    LANDING: LANDING,
+}
+"""Pages that are no project's: their paths for clients, and where they lie in a generation."""
 
 _PACKAGE = re.compile(r"packages/(?!index\.html$)[A-Za-z0-9][A-Za-z0-9._+!-]{0,208}")
 _PROJECT_PAGE = re.compile(r"simple/[a-z0-9](?:[a-z0-9-]{0,198}[a-z0-9])?/index\.(?:html|json)")
@@ -55,9 +75,12 @@ def is_project_page(path: str) -> bool:
     return _PROJECT_PAGE.fullmatch(path) is not None
 
 
-def page_folder(project: str, digest: str) -> str:
-    """The name of a folder of pages; 128 bits of the digest, so that no name exceeds 255 bytes."""
-    return f"{project}-{digest[:32]}"
+def page_folder(project: str, pages: Iterable[Sha256]) -> str:
+    """The name of the folder with these pages of a project, HTML and JSON, by their hashes.
+
+    128 bits of a digest of both, so that no name exceeds 255 bytes.
+    """
+    return f"{project}-{hashlib.sha256(''.join(pages).encode('ascii')).hexdigest()[:32]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +143,4 @@ class Layout:
 
     def stable_links(self) -> tuple[tuple[Path, str], ...]:
         """The links that clients see, and what they say."""
-        return (
-            (self.packages / "index.html", f"../{MARK}/current/packages.html"),
-            (self.root / MANIFEST, f"{MARK}/current/{MANIFEST}"),
-            (self.root / "simple", f"{MARK}/current/simple"),
-            (self.root / LANDING, f"{MARK}/current/{LANDING}"),
-        )
+        return tuple((self.root / path, text) for path, text in STABLE_LINKS.items())

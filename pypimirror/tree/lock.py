@@ -7,32 +7,18 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from pypimirror.disk import Disk
+from pypimirror.disk import DISK, Disk
 from pypimirror.errors import BusyFault
 
-__all__ = ["locked"]
+__all__ = ["is_held", "locked"]
 
 _PAUSE = 0.05  # seconds between two tries
-_FAR = 1 << 30  # where Windows locks a byte, so that the text before it can be read
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(file: BinaryIO) -> None:
-        os.lseek(file.fileno(), _FAR, os.SEEK_SET)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _try_lock(file: BinaryIO) -> None:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
@@ -43,18 +29,20 @@ def locked(path: Path, *, shown: str, disk: Disk, wait: float = 0) -> Iterator[N
     """
     with _open(path, disk) as file:
         until = time.monotonic() + wait
-        while True:
-            try:
-                _try_lock(file)
-                break
-            except (BlockingIOError, PermissionError):
-                if time.monotonic() >= until:
-                    raise _busy(path, shown) from None
+        while not disk.lock(file):
+            if time.monotonic() >= until:
+                raise _busy(path, shown)
             time.sleep(_PAUSE)
-        file.truncate(0)
+        disk.truncate(file)
         disk.write(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        file.flush()
         yield
+
+
+def is_held(path: Path, *, disk: Disk = DISK) -> bool:
+    """Whether another process holds the lock at *path* now. Where it can't be tried (read-only, gone): False."""
+    with suppress(OSError), path.open("rb") as file:
+        return not disk.lock(file)
+    return False
 
 
 def _open(path: Path, disk: Disk) -> BinaryIO:

@@ -13,22 +13,22 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pypimirror.disk import Disk, require_space
+from pypimirror.disk import Disk, disk_fault, require_space
 from pypimirror.errors import DiskFault, PolicyFault, UsageFault
 from pypimirror.model import manifest_json
 from pypimirror.model.names import Label, NormalizedName, Sha256
 from pypimirror.reporting import Reporter
 from pypimirror.tree import contents as contents_of_tree
 from pypimirror.tree.compose import Accepted, Composition, compose
-from pypimirror.tree.contents import AcceptedBundle, Contents, Served
+from pypimirror.tree.contents import AcceptedBundle, Contents, Served, wanted_by
 from pypimirror.tree.folder import Tree, sweep
 from pypimirror.tree.importing import missing_fault
-from pypimirror.tree.layout import LANDING, MANIFEST, PACKAGES_PAGE, page_folder
+from pypimirror.tree.layout import IN_GENERATION, MANIFEST, page_folder
 from pypimirror.tree.pages import Page, tree_pages
 from pypimirror.tree.plain import publish_plain
 from pypimirror.tree.records import read_accepted
-from pypimirror.tree.stock import Stock, wanted_by
-from pypimirror.tree.writing import settle, telling, write_new
+from pypimirror.tree.stock import Stock
+from pypimirror.tree.writing import keep_names, settle, telling, write_new
 
 __all__ = ["Published", "publish"]
 
@@ -98,10 +98,15 @@ def publish(
                 _publish_linked(tree, pages, contents, now=now)
         elif moves:
             settle(tree.disk, tree.at.packages)
-        _clear_incoming(tree, asked)
         if changed:
             tree.advance(contents)
-            sweep(tree)
+        try:
+            _clear_incoming(tree, asked)
+            if changed:
+                sweep(tree)
+        except OSError as error:  # what was asked for is done: a failed command changes nothing that a client sees
+            fault = disk_fault(error, f"removing what {tree.shown} needs no longer")
+            reporter.note(f"{fault}; what is served is new and whole, and the next run removes the rest")
     return Published(
         generation=tree.generation,
         changed=changed,
@@ -186,9 +191,9 @@ def _publish_linked(tree: Tree, pages: Sequence[Page], contents: Contents, *, no
     for name, both in _by_project(pages).items():
         target = _page_folder(tree, name, both, contents, clock)
         _link(disk, f"../../../pages/{target}", folder / "simple" / name)
-    roots = [page for page in pages if page.path in _IN_GENERATION]
+    roots = [page for page in pages if page.path in IN_GENERATION]
     for page in roots:
-        path = _IN_GENERATION[page.path]
+        path = IN_GENERATION[page.path]
         write_new(disk, folder / path, page.data, time=clock.time(page.path, contents, path))
     data = contents_of_tree.dump(contents)
     write_new(disk, folder / MANIFEST, data, time=clock.time(MANIFEST, contents, MANIFEST))
@@ -200,14 +205,6 @@ def _publish_linked(tree: Tree, pages: Sequence[Page], contents: Contents, *, no
     _link(disk, f"generations/{number}", following)
     disk.rename(following, at.current)
     disk.sync_folder(at.mark)
-
-
-_IN_GENERATION = {
-    "simple/index.html": "simple/index.html",
-    "simple/index.json": "simple/index.json",
-    PACKAGES_PAGE: "packages.html",
-    LANDING: LANDING,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +242,7 @@ def _page_folder(
 ) -> str:
     """The name of the folder with these pages of a project: the one that is there, or a new one."""
     hashes = [contents.files[page.path].sha256 for page in pages]
-    name = page_folder(project, _sha256("".join(hashes).encode("ascii")))
+    name = page_folder(project, hashes)
     if all(tree.contents.files.get(page.path) == contents.files[page.path] for page in pages):
         return name  # served already
     folder = tree.at.pages / name
@@ -259,6 +256,8 @@ def _page_folder(
             write_new(tree.disk, path, page.data, time=time)
         elif path.stat().st_mtime < time:
             tree.disk.set_time(path, time)  # what comes back is newer than what it replaces, too
+    if not exists:
+        keep_names(tree.disk, folder)
     return name
 
 

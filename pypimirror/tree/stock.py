@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pypimirror.errors import IntegrityFault, PolicyFault
-from pypimirror.model.manifest import BundledFile
 from pypimirror.model.names import Sha256
 from pypimirror.tree.contents import Served
 from pypimirror.tree.folder import Tree
+from pypimirror.tree.writing import keep
 
-__all__ = ["Missing", "Move", "Stock", "wanted_by"]
+__all__ = ["Missing", "Move", "Stock"]
 
 _CHUNK = 1 << 20
 _PACKAGES, _INCOMING = "packages", "incoming"
@@ -44,16 +44,6 @@ class Move:
     served: Served
     source: Path
     is_copy: bool
-
-
-def wanted_by(files: Iterable[BundledFile]) -> dict[str, Served]:
-    """What must stand in ``packages/`` for these files: each of them, and its metadata sibling."""
-    wanted: dict[str, Served] = {}
-    for file in files:
-        wanted[file.filename] = Served(file.sha256, file.size)
-        if file.metadata is not None:
-            wanted[f"{file.filename}.metadata"] = Served(file.metadata.sha256, file.metadata.size)
-    return wanted
 
 
 class Stock:
@@ -142,6 +132,7 @@ class Stock:
             while chunk := original.read(_CHUNK):
                 digest.update(chunk)
                 self._tree.disk.write(copy, chunk)
+            keep(self._tree.disk, copy)
         if digest.hexdigest() != served.sha256:
             self._tree.disk.remove(target)
             raise IntegrityFault(

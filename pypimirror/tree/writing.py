@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from pypimirror.disk import Disk, disk_fault
 
-__all__ = ["ensure_folder", "put", "settle", "telling", "write_new"]
+__all__ = ["ensure_folder", "keep", "keep_names", "put", "settle", "telling", "write_new"]
 
 # Elsewhere sync() does not wait, or isn't there: then each file is synced as it is written.
-_ONE_SYNC_FOR_ALL = sys.platform == "linux"
+ONE_SYNC_FOR_ALL = sys.platform == "linux"
 
 
 @contextmanager
@@ -34,10 +35,21 @@ def write_new(disk: Disk, path: Path, data: bytes, *, time: int | None = None) -
     """A file that isn't there yet; on the medium after the next ``settle``."""
     with disk.create(path) as file:
         disk.write(file, data)
-        if not _ONE_SYNC_FOR_ALL:
-            disk.sync_file(file)
+        keep(disk, file)
     if time is not None:
         disk.set_time(path, time)
+
+
+def keep(disk: Disk, file: BinaryIO) -> None:
+    """What was written to a new file is on the medium after the next ``settle``."""
+    if not ONE_SYNC_FOR_ALL:
+        disk.sync_file(file)
+
+
+def keep_names(disk: Disk, folder: Path) -> None:
+    """The names in a new folder are on the medium after the next ``settle``, which need not be told of it."""
+    if not ONE_SYNC_FOR_ALL:
+        disk.sync_folder(folder)
 
 
 def put(disk: Disk, path: Path, data: bytes, *, part: Path, time: int | None = None) -> None:
@@ -53,8 +65,8 @@ def put(disk: Disk, path: Path, data: bytes, *, part: Path, time: int | None = N
 
 
 def settle(disk: Disk, *folders: Path) -> None:
-    """All that was written, and the names in *folders*, are on the medium when this returns."""
-    if _ONE_SYNC_FOR_ALL:
+    """All that was written and kept, and the names in *folders*, are on the medium when this returns."""
+    if ONE_SYNC_FOR_ALL:
         disk.sync_all()
         return
     for folder in folders:

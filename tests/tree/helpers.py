@@ -93,6 +93,7 @@ def wheel(name: str, version: str, *, rename: str | None = None, **attributes: A
     """A wheel that installs. *rename* is an un-normalised file name for it."""
     made = {key: attributes.pop(key) for key in ("requires_dist", "tags") if key in attributes}
     filename, data = make_wheel(name, version, requires_python=attributes.get("requires_python"), **made)
+    attributes.setdefault("requires_dist", tuple(made.get("requires_dist", ())))
     data = stored(data)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         path = next(path for path in archive.namelist() if path.endswith(".dist-info/METADATA"))
