@@ -24,7 +24,10 @@ _TOLD_EVERY = 4 * 1024 * 1024
 
 
 class Medium:
-    """The bytes of one bundle. ``name`` is for people; ``offset`` is how many bytes lie behind; ``total`` a guess."""
+    """The bytes of one bundle. ``name`` is for people; ``offset`` is how many bytes lie behind.
+
+    ``total`` is the size of a file, 0 where the bundle comes through a pipe.
+    """
 
     def __init__(self, stream: BinaryIO, *, name: str, total: int, reporter: Reporter) -> None:
         self.name = name
@@ -69,21 +72,19 @@ class Medium:
             raise damaged(self.name, f"padding after {what}", after, "not zero")
 
     def leap(self, size: int, what: str) -> None:
-        """Past a content and the zeros after it, unread where the stream can seek."""
-        count = size + padding(size)
-        if not self._stream.seekable():
-            for _ in self.pieces(count, f"contents of {what}"):
+        """Past a content and the zeros after it; unread where that is worth a seek."""
+        part, count, begin = f"contents of {what}", size + padding(size), self.offset
+        if not self.total or count <= CHUNK:  # a pipe, or no more than what is in the buffer
+            for _ in self.pieces(count, part):
                 pass
             return
-        begin = self.offset
+        if self.total < begin + count:
+            raise truncated(self.name, part, begin, self.total)
         try:
-            end = self._stream.seek(0, os.SEEK_END)
-            self._stream.seek(min(begin + count, end))
+            self._stream.seek(count, os.SEEK_CUR)
         except OSError as error:
             raise disk_fault(error, f"reading {self.name} at byte {self.offset}") from error
-        self.offset = min(begin + count, end)
-        if self.offset < begin + count:
-            raise truncated(self.name, f"contents of {what}", begin, end)
+        self.offset += count
 
     def zeros(self, count: int, part: str) -> None:
         begin = self.offset

@@ -6,7 +6,6 @@ would work, found by solving again with one wish less.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -21,30 +20,18 @@ from pypimirror.model.files import Listing, Refusal, Rejection
 from pypimirror.model.names import NormalizedName, Version
 from pypimirror.model.requests import Constraint, Root, WishSet
 from pypimirror.model.targets import Target
+from pypimirror.resolve.counting import count_rejections
 from pypimirror.resolve.dependencies import IMPOSSIBLE
 from pypimirror.resolve.judge import Judge
 from pypimirror.resolve.needs import Candidate, Key, Need
 from pypimirror.resolve.provider import Provider
 from pypimirror.resolve.solve import Clash, solve
 
-__all__ = ["count_rejections", "explain"]
+__all__ = ["explain"]
 
 _MAX_TRIES = 6
 _MAX_LINES = 12
 _UNKNOWN = "check the spelling, and that the right index is asked (--index-url, --extra-index-url)"
-
-_WORDS = {
-    Refusal.BAD_NAME: ("has an unusable name", "have unusable names"),
-    Refusal.OTHER_PLATFORM: ("other platform", "other platforms"),
-    Refusal.OTHER_PYTHON: ("other Python", "other Pythons"),
-    Refusal.YANKED: ("yanked", "yanked"),
-    Refusal.NO_HASH: ("without a sha256", "without a sha256"),
-    Refusal.HASH_NOT_ALLOWED: ("not among the hashes given", "not among the hashes given"),
-    Refusal.FORMAT_NOT_ALLOWED: ("of a format not allowed", "of a format not allowed"),
-    Refusal.QUARANTINED: ("quarantined by the index", "quarantined by the index"),
-    Refusal.TOO_NEW: ("too new", "too new"),
-    Refusal.METADATA: ("with unusable metadata", "with unusable metadata"),
-}
 
 
 def explain(clash: Clash, wishes: WishSet, judge: Judge, index: Index) -> ResolutionFault:
@@ -161,23 +148,6 @@ def _elsewhere(listing: Listing) -> str:
         return ""
     others = ", ".join(listing.also_on)
     return f", on {listing.index}; it stands on {others} too, but the first index that has a project is the one heeded"
-
-
-def count_rejections(rejections: Iterable[Rejection]) -> str:
-    """``12 files: 9 other platforms, 3 need Python >=3.13``."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for rejection in rejections:
-        if rejection.reason is Refusal.REQUIRES_PYTHON:
-            bound = rejection.detail.removeprefix("needs ")
-            counts[f"needs {bound}", f"need {bound}"] += 1
-        else:
-            counts[_WORDS.get(rejection.reason, (rejection.reason.value, rejection.reason.value))] += 1
-    total = sum(counts.values())
-    parts = [
-        f"{count} {one if count == 1 else many}"
-        for (one, many), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    ]
-    return f"{total} {'file' if total == 1 else 'files'}: {', '.join(parts)}" if total else "no files at all"
 
 
 # ---- several wants clash --------------------------------------------------------------------------------------------

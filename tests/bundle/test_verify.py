@@ -87,6 +87,22 @@ def test_a_bundle_that_is_cut_short_is_named_even_by_a_quick_look(tmp_path: Path
     assert "cut short" in report.findings[0].message
 
 
+def test_a_quick_look_leaps_over_large_contents_and_still_sees_where_they_end(tmp_path: Path) -> None:
+    large = fake("a-1.0-py3-none-any.whl", data=b"z" * 700_000)
+    pins: dict[str, str] = {each.file.filename: each.file.project for each in (large, SAMPLES[1])}
+    manifest = make_manifest([large, SAMPLES[1]], pins=pins)
+    path = written(tmp_path / "x.tar", manifest, large, SAMPLES[1])
+    assert verify(path, quick=True).findings == ()
+    data = path.read_bytes()
+    for kept in (300_000, 690_000, len(data) - 5000):
+        path.write_bytes(data[:kept])
+        report = verify(path, quick=True)
+        assert "cut short" in report.findings[0].message
+    path.write_bytes(data.replace(b"zz", b"zx", 1))
+    assert verify(path, quick=True).findings == ()
+    assert found(verify(path)) == [(Kind.CHANGED, large.file.path)]
+
+
 def test_a_header_that_is_wrong_ends_the_reading(tmp_path: Path) -> None:
     path = written(tmp_path / "x.tar")
     data = bytearray(path.read_bytes())
