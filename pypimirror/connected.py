@@ -14,7 +14,7 @@ from pypimirror.bundle.writer import Written, write_bundle
 from pypimirror.model.manifest import Manifest
 from pypimirror.model.names import Label
 from pypimirror.model.plan import Plan, VerifiedFile
-from pypimirror.model.requests import WishSet
+from pypimirror.model.requests import Constraint, WishSet
 from pypimirror.model.targets import Target
 from pypimirror.net.cache import Cache
 from pypimirror.net.client import Client
@@ -31,10 +31,11 @@ __all__ = ["Bundled", "Connection", "Request", "bundle", "connect", "plan"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What is asked for: every set on every target."""
+    """What is asked for: every set on every target. ``build_constraints`` bound what building sdists takes."""
 
     sets: tuple[WishSet, ...]
     targets: tuple[Target, ...]
+    build_constraints: tuple[Constraint, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,12 +58,17 @@ class Bundled:
 
 
 @contextmanager
-def connect(settings: Settings, *, cache_folder: Path | None, reporter: Reporter) -> Iterator[Connection]:
-    """Open the connected world. Without a *cache_folder* nothing is kept for the next run."""
+def connect(
+    settings: Settings, *, cache_folder: Path | None, reporter: Reporter, trust_egg_info: bool = False
+) -> Iterator[Connection]:
+    """Open the connected world. Without a *cache_folder* nothing is kept for the next run.
+
+    With *trust_egg_info* old sdists are taken at their word as to what they depend on.
+    """
     with (
         Cache(cache_folder) as cache,
         Client(settings, reporter=reporter) as client,
-        OnlineIndex(client, cache, settings, reporter) as index,
+        OnlineIndex(client, cache, settings, reporter, trust_egg_info=trust_egg_info) as index,
     ):
         yield Connection(client=client, cache=cache, index=index)
 
@@ -70,7 +76,9 @@ def connect(settings: Settings, *, cache_folder: Path | None, reporter: Reporter
 def plan(request: Request, connection: Connection, reporter: Reporter) -> Plan:
     """What a bundle would hold. Downloads nothing but what resolving has to look into."""
     reporter.step("Resolving")
-    made = make_plan(request.sets, request.targets, connection.index, reporter)
+    made = make_plan(
+        request.sets, request.targets, connection.index, reporter, build_constraints=request.build_constraints
+    )
     return replace(made, notes=(*made.notes, *_left_empty(made)))
 
 

@@ -82,6 +82,8 @@ def _bundled(file: VerifiedFile) -> BundledFile:
         index=listed.index,
         index_hash=file.index_hash,
         build_requires=metadata.build_requires,
+        languages=metadata.languages,
+        learnt_from=metadata.learnt_from,
     )
 
 
@@ -101,6 +103,7 @@ def _bundled_set(wishes: WishSet) -> BundledSet:
         only_binary=tuple(sorted(wishes.policy.formats.only_binary)),
         no_binary=tuple(sorted(wishes.policy.formats.no_binary)),
         prefer_binary=wishes.policy.prefer_binary,
+        builds=wishes.builds,
     )
 
 

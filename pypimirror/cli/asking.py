@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TypeVar
 
 from pypimirror import host
 from pypimirror.cli.origins import carried
-from pypimirror.connected import Request
+from pypimirror.connected import Connection, Request, connect
 from pypimirror.errors import InputFaults, UsageFault
 from pypimirror.host_reader import LocalReader
 from pypimirror.inputs.formats import no_binary, only_binary
@@ -19,7 +21,7 @@ from pypimirror.inputs.requirements import read_wishes
 from pypimirror.inputs.wishes import Wishes
 from pypimirror.model import aim
 from pypimirror.model.names import label
-from pypimirror.model.requests import FormatControl, Policy, WishSet
+from pypimirror.model.requests import ALL, Constraint, FormatControl, Policy, WishSet
 from pypimirror.model.target_json import parse_target_file
 from pypimirror.model.targets import Target
 from pypimirror.net.cache import default_folder
@@ -29,7 +31,9 @@ from pypimirror.net.pip_settings import PipSettings, read_pip_settings
 from pypimirror.net.settings import CommandLineOptions, Settings, resolve_settings
 from pypimirror.reporting import Reporter
 
-__all__ = ["Asked", "ask"]
+__all__ = ["Asked", "ask", "open_connection"]
+
+_Read = TypeVar("_Read")
 
 _MAX_PAGE = 16 * 1024 * 1024
 _MAX_TARGET_FILE = 4 * 1024 * 1024
@@ -50,6 +54,9 @@ class Asked:
     only_binary: tuple[str, ...]
     no_binary: tuple[str, ...]
     prefer_binary: bool
+    sdist: str
+    build_constraint_files: tuple[str, ...]
+    trust_egg_info: bool
     require_hashes: bool
     allow_unhashed: bool
     exclude_newer: str | None
@@ -79,34 +86,22 @@ class Asked:
 def ask(asked: Asked, reporter: Reporter) -> tuple[Request, Settings]:
     """Read every input. Raises InputFaults with all that is wrong with the wishes, the targets and the settings."""
     faults: list[UsageFault] = []
+
+    def tried(read: Callable[[], _Read]) -> _Read | None:
+        try:
+            return read()
+        except UsageFault as fault:
+            faults.extend(_several(fault))
+            return None
+
     options = _command_line(asked)
-    pip = PipSettings()
-    wishes: Wishes | None = None
-    targets: tuple[Target, ...] = ()
-    settings: Settings | None = None
-    exclude_newer: str | None = None
-    try:
-        pip = read_pip_settings(isolated=asked.isolated, reporter=reporter)
-    except UsageFault as fault:
-        faults += _several(fault)
-    try:
-        wishes = _wishes(asked, pip, options, reporter)
-    except UsageFault as fault:
-        faults += _several(fault)
-    try:
-        targets = _targets(asked)
-    except UsageFault as fault:
-        faults += _several(fault)
-    try:
-        settings = resolve_settings(
-            options=options, file_options=wishes.options if wishes else None, pip=pip, reporter=reporter
-        )
-    except UsageFault as fault:
-        faults += _several(fault)
-    try:
-        exclude_newer = _moment(asked.exclude_newer)
-    except UsageFault as fault:
-        faults.append(fault)
+    pip = tried(lambda: read_pip_settings(isolated=asked.isolated, reporter=reporter)) or PipSettings()
+    wishes = tried(lambda: _wishes(asked, pip, options, reporter))
+    build_constraints = tried(lambda: _build_constraints(asked)) or ()
+    targets = tried(lambda: _targets(asked)) or ()
+    file_options = wishes.options if wishes else None
+    settings = tried(lambda: resolve_settings(options=options, file_options=file_options, pip=pip, reporter=reporter))
+    exclude_newer = tried(lambda: _moment(asked.exclude_newer))
     if wishes is not None and settings is not None and not settings.sources and not all(r.direct for r in wishes.roots):
         hint = "name a folder or a page of files with --find-links, or leave --no-index out"
         faults.append(
@@ -118,7 +113,13 @@ def ask(asked: Asked, reporter: Reporter) -> tuple[Request, Settings]:
         reporter.note(note)
     for url, user, password in wishes.credentials:
         settings.credentials.remember(url, user, password)
-    return Request(sets=(_set(asked, pip, wishes, exclude_newer),), targets=targets), settings
+    sets = (_set(asked, pip, wishes, exclude_newer),)
+    return Request(sets=sets, targets=targets, build_constraints=build_constraints), settings
+
+
+def open_connection(asked: Asked, settings: Settings, reporter: Reporter) -> AbstractContextManager[Connection]:
+    """The connected world, with what was asked of it."""
+    return connect(settings, cache_folder=asked.cache_folder, reporter=reporter, trust_egg_info=asked.trust_egg_info)
 
 
 def _several(fault: UsageFault) -> Sequence[UsageFault]:
@@ -153,6 +154,8 @@ def _wishes(asked: Asked, pip: PipSettings, options: CommandLineOptions, reporte
         return answer.body
 
     formats = pip.formats
+    if asked.sdist == "never":
+        formats = only_binary(formats, ALL)
     for value in asked.only_binary:
         formats = only_binary(formats, value)
     for value in asked.no_binary:
@@ -170,6 +173,22 @@ def _wishes(asked: Asked, pip: PipSettings, options: CommandLineOptions, reporte
         what = "nothing is asked for" if not asked.requirement_files else "the requirements files ask for nothing"
         raise UsageFault(what, code="no-requirements", hint="name a requirement, or a file of them with -r")
     return wishes
+
+
+def _build_constraints(asked: Asked) -> tuple[Constraint, ...]:
+    """What bounds builds alone, from files of pip's grammar."""
+    if not asked.build_constraint_files:
+        return ()
+    read = read_wishes(
+        arguments=(),
+        requirement_files=(),
+        constraint_files=asked.build_constraint_files,
+        reader=LocalReader(),
+        environ=os.environ,
+        formats=FormatControl(),
+        require_hashes=False,
+    )
+    return tuple(replace(each, origin=carried(each)) for each in read.constraints)
 
 
 def _targets(asked: Asked) -> tuple[Target, ...]:

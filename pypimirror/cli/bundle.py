@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from pypimirror.cli.asking import Asked, ask
+from pypimirror.cli.asking import Asked, ask, open_connection
 from pypimirror.cli.options import index_options, speech_options, wish_options
 from pypimirror.cli.progress import reporting
 from pypimirror.cli.sizes import count, size
 from pypimirror.cli.voice import Voice
-from pypimirror.connected import Bundled, bundle, connect
+from pypimirror.connected import Bundled, bundle
 from pypimirror.errors import UsageFault
 from pypimirror.model.names import Label, label
 
@@ -76,7 +76,7 @@ def command(voice: Voice, /, output: str, channel: Label, as_json: bool, **optio
     asked = Asked(**options)
     with reporting(voice) as reporter:
         request, settings = ask(asked, reporter)
-        with connect(settings, cache_folder=asked.cache_folder, reporter=reporter) as connection:
+        with open_connection(asked, settings, reporter) as connection:
             target = sys.stdout.buffer if output == "-" else Path(output)
             bundled = bundle(request, connection, target, channel=channel, sequence=number, reporter=reporter)
         for note in bundled.notes:

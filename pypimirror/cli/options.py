@@ -109,6 +109,24 @@ wish_options = _together(
     ),
     click.option("--no-binary", metavar="NAMES", multiple=True, help="Sdists alone, of these projects or of ':all:'."),
     click.option("--prefer-binary", is_flag=True, help="Rather an older wheel than a newer sdist."),
+    click.option(
+        "--sdist",
+        type=click.Choice(["fallback", "never"]),
+        default="fallback",
+        help="Sdists where there is no wheel for a target; or never, as with '--only-binary :all:'.",
+    ),
+    click.option(
+        "--build-constraint",
+        "build_constraint_files",
+        metavar="FILE",
+        multiple=True,
+        help="Read constraints for what building sdists takes, and for nothing else.",
+    ),
+    click.option(
+        "--trust-egg-info",
+        is_flag=True,
+        help="Believe what the egg-info of old sdists says that they depend on; the manifest tells.",
+    ),
     click.option("--require-hashes", is_flag=True, help="Every requirement must have a --hash."),
     click.option("--allow-unhashed", is_flag=True, help="Accept files for which the index states no sha256."),
     click.option(

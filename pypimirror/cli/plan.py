@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from pypimirror.cli.asking import Asked, ask
+from pypimirror.cli.asking import Asked, ask, open_connection
 from pypimirror.cli.options import index_options, speech_options, wish_options
 from pypimirror.cli.plan_view import facts, words
 from pypimirror.cli.progress import reporting
 from pypimirror.cli.voice import Voice
-from pypimirror.connected import connect, plan
+from pypimirror.connected import plan
 
 __all__ = ["command"]
 
@@ -36,7 +36,7 @@ def command(voice: Voice, /, as_json: bool, **options: Any) -> None:  # noqa: FB
     asked = Asked(**options)
     with reporting(voice) as reporter:
         request, settings = ask(asked, reporter)
-        with connect(settings, cache_folder=asked.cache_folder, reporter=reporter) as connection:
+        with open_connection(asked, settings, reporter) as connection:
             made = plan(request, connection, reporter)
         for note in made.notes:
             reporter.note(note)

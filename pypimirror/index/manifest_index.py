@@ -44,6 +44,8 @@ class ManifestIndex:
             provides_extra=bundled.provides_extra,
             requires_python=bundled.requires_python,
             build_requires=bundled.build_requires,
+            languages=bundled.languages,
+            learnt_from=bundled.learnt_from,
         )
 
     def expect(self, projects: Iterable[NormalizedName]) -> None:

@@ -12,11 +12,11 @@ import gzip
 import lzma
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-__all__ = ["MAX_FILE", "MAX_MEMBERS", "MAX_UNPACKED", "BadTar", "read", "wanted_name"]
+__all__ = ["MAX_FILE", "MAX_MEMBERS", "MAX_UNPACKED", "BadTar", "read"]
 
 MAX_UNPACKED = 2 * 1024 * 1024 * 1024
 MAX_MEMBERS = 200_000
@@ -35,19 +35,13 @@ class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def wanted_name(path: str, wanted: Sequence[str]) -> str | None:
-    """Which of the *wanted* files a member is: those that lie in one folder, itself at the top."""
-    folder, _, name = path.removeprefix("./").partition("/")
-    return name if name in wanted and folder not in ("", ".", "..") else None
-
-
-def read(source: BinaryIO, filename: str, wanted: Sequence[str]) -> dict[str, bytes]:
-    """The contents of those *wanted* files that there are, the first of each name. Reads no further than it must.
+def read(source: BinaryIO, filename: str, choose: Callable[[str], str | None]) -> dict[str, bytes]:
+    """The contents of the regular files that *choose* gives a name to, given their paths; of each name the first.
 
     Raises BadTar; OSError as *source* raises it.
     """
     try:
-        return _read(_Stream(_opened(source, filename)), wanted)
+        return _read(_Stream(_opened(source, filename)), choose)
     except (EOFError, zlib.error, lzma.LZMAError):
         raise BadTar("the archive is damaged") from None
     except OSError as error:
@@ -143,7 +137,7 @@ class _Member:
     kind: bytes
 
 
-def _read(stream: _Stream, wanted: Sequence[str]) -> dict[str, bytes]:
+def _read(stream: _Stream, choose: Callable[[str], str | None]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     overrides: dict[str, str] = {}
     for number in range(MAX_MEMBERS):
@@ -156,11 +150,9 @@ def _read(stream: _Stream, wanted: Sequence[str]) -> dict[str, bytes]:
             overrides |= _extension(stream, member)
             continue
         size = _number(overrides["size"]) if "size" in overrides else member.size
-        name = wanted_name(overrides.get("path", member.path), wanted) if member.kind in _REGULAR else None
+        name = choose(overrides.get("path", member.path)) if member.kind in _REGULAR else None
         if name is not None and name not in found:
             found[name] = _contents(stream, size, MAX_FILE)
-            if len(found) == len(wanted):
-                return found
         elif member.kind not in _BARE:
             stream.skip(size + -size % _BLOCK)
         overrides = {}

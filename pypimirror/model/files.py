@@ -13,10 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Literal, TypeAlias
 
 from pypimirror.model.names import NormalizedName, ParsedName, Sha256, Version
 
-__all__ = ["CoreMetadata", "ListedFile", "Listing", "ProjectStatus", "Refusal", "Rejection"]
+__all__ = ["CoreMetadata", "LearntFrom", "ListedFile", "Listing", "ProjectStatus", "Refusal", "Rejection"]
+
+
+LearntFrom: TypeAlias = Literal["stated", "egg-info", "build"]
 
 
 class Refusal(Enum):
@@ -104,7 +108,9 @@ class CoreMetadata:
 
     ``requires_dist`` are the field's values as text, in order. ``dynamic`` names fields, lower case, that an sdist's
     metadata does not settle (PEP 643); it is empty for a wheel. ``sha256`` is of the exact bytes that were read.
-    ``build_requires`` is None for a wheel, for an sdist what ``build-system.requires`` says.
+    ``build_requires`` is None for a wheel, for an sdist what building it takes, as far as it can be read.
+    ``languages`` is what an sdist is written in beside Python. ``learnt_from`` says how this is known: ``stated`` as
+    the standards have it, ``egg-info`` where a person chose to believe that, ``build`` where the backend was asked.
     """
 
     project: NormalizedName
@@ -117,3 +123,5 @@ class CoreMetadata:
     sha256: Sha256 | None = None
     size: int | None = None
     build_requires: tuple[str, ...] | None = None
+    languages: tuple[str, ...] = ()
+    learnt_from: LearntFrom = "stated"

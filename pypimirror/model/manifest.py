@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from pypimirror.model.files import LearntFrom
 from pypimirror.model.names import FileName, Label, NormalizedName, Sha256, Version
 from pypimirror.model.plan import Resolution, Uncovered
 from pypimirror.model.targets import Target
@@ -41,7 +42,7 @@ class BundledFile:
     """One file of the bundle, with all that pages and a later solve need of it. ``index`` is a name, never a URL.
 
     ``index_hash`` tells whether the index claimed the sha256 or the builder computed the first one.
-    ``build_requires`` is None for a wheel.
+    ``build_requires`` is None for a wheel; it, ``languages`` and ``learnt_from`` are those of ``CoreMetadata``.
     """
 
     filename: FileName
@@ -58,6 +59,8 @@ class BundledFile:
     index: str
     index_hash: bool = True
     build_requires: tuple[str, ...] | None = None
+    languages: tuple[str, ...] = ()
+    learnt_from: LearntFrom = "stated"
     provenance: Sidecar | None = None
 
     @property
@@ -89,7 +92,10 @@ class WrittenRequirement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BundledSet:
-    """A set with what its resolutions were made of, so that the closed side can solve it again."""
+    """A set with what its resolutions were made of, so that the closed side can solve it again.
+
+    ``builds`` is None for what a person asked for; else the sdist that is built with what this set resolves to.
+    """
 
     name: Label
     roots: tuple[WrittenRequirement, ...]
@@ -98,6 +104,7 @@ class BundledSet:
     only_binary: tuple[str, ...] = ()
     no_binary: tuple[str, ...] = ()
     prefer_binary: bool = False
+    builds: FileName | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

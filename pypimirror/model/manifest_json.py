@@ -11,10 +11,11 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeVar, cast, get_args
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from pypimirror.model.files import LearntFrom
 from pypimirror.model.manifest import (
     FORMAT,
     BundledFile,
@@ -114,6 +115,7 @@ def _set_out(each: BundledSet) -> dict[str, object]:
         "only_binary": list(each.only_binary),
         "no_binary": list(each.no_binary),
         "prefer_binary": each.prefer_binary,
+        "builds": each.builds,
     }
 
 
@@ -164,6 +166,8 @@ def _file_out(file: BundledFile) -> dict[str, object]:
         "index": file.index,
         "index_hash": file.index_hash,
         "build_requires": None if file.build_requires is None else list(file.build_requires),
+        "languages": list(file.languages),
+        "learnt_from": file.learnt_from,
         "provenance": _sidecar_out(file.provenance),
     }
 
@@ -211,6 +215,9 @@ def _check_references(manifest: Manifest) -> None:
             raise Malformed("members", f"{path!r} lies in what is no folder")
     if {file.project for file in manifest.files} != {project.name for project in manifest.projects}:
         raise Malformed("projects", "not the projects of the files")
+    for i, each in enumerate(manifest.sets):
+        if each.builds is not None and (each.builds not in files or each.builds.endswith(".whl")):
+            raise Malformed(f"sets[{i}].builds", f"{each.builds!r} is no sdist that is there")
     for i, resolution in enumerate(manifest.resolutions):
         where = f"resolutions[{i}]"
         if resolution.set not in sets or resolution.target not in targets:
@@ -259,7 +266,7 @@ def _written_in(node: Node) -> WrittenRequirement:
 
 def _set_in(node: Node) -> BundledSet:
     at = node.fields(
-        "name", "roots", "constraints", "prereleases", "only_binary", "no_binary", "prefer_binary"
+        "name", "roots", "constraints", "prereleases", "only_binary", "no_binary", "prefer_binary", "builds"
     )  # fmt: skip
     return BundledSet(
         name=at["name"].checked(label),
@@ -269,6 +276,7 @@ def _set_in(node: Node) -> BundledSet:
         only_binary=at["only_binary"].texts(),
         no_binary=at["no_binary"].texts(),
         prefer_binary=at["prefer_binary"].flag(),
+        builds=at["builds"].maybe(lambda n: n.checked(file_name)),
     )
 
 
@@ -331,7 +339,8 @@ def _sidecar_in(node: Node) -> Sidecar:
 def _file_in(node: Node) -> BundledFile:
     at = node.fields(
         "filename", "project", "version", "sha256", "size", "requires_python", "requires_dist", "provides_extra",
-        "yanked", "upload_time", "metadata", "index", "index_hash", "build_requires", "provenance",
+        "yanked", "upload_time", "metadata", "index", "index_hash", "build_requires", "languages", "learnt_from",
+        "provenance",
     )  # fmt: skip
     filename: FileName = at["filename"].checked(file_name)
     project = at["project"].checked(_normalised)
@@ -354,8 +363,17 @@ def _file_in(node: Node) -> BundledFile:
         index=at["index"].text(limit=1000),
         index_hash=at["index_hash"].flag(),
         build_requires=at["build_requires"].maybe(Node.texts),
+        languages=at["languages"].texts(),
+        learnt_from=at["learnt_from"].checked(_learnt_from),
         provenance=at["provenance"].maybe(_sidecar_in),
     )
+
+
+def _learnt_from(text: str) -> LearntFrom:
+    for known in get_args(LearntFrom):
+        if text == known:
+            return cast("LearntFrom", known)
+    raise ValueError(f"not one of {', '.join(get_args(LearntFrom))}: {text[:80]!r}")
 
 
 def _member_path(text: str) -> str:

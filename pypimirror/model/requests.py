@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from packaging.requirements import Requirement
 
 from pypimirror.model.files import ListedFile
-from pypimirror.model.names import Label, NormalizedName
+from pypimirror.model.names import FileName, Label, NormalizedName
 
 __all__ = ["ALL", "Constraint", "FormatControl", "Origin", "Policy", "Root", "WishSet"]
 
@@ -16,7 +16,10 @@ ALL = ":all:"
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Origin:
-    """Where a person wrote something. ``line`` counts from 1; 0 means the command line: ``path`` is then its words."""
+    """Where something was written. ``line`` counts from 1.
+
+    0 means that there is none: ``path`` is then the very words of the command line, or says which sdist asks.
+    """
 
     path: str
     line: int = 0
@@ -80,9 +83,13 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WishSet:
-    """A named group of roots that are solved together. Two sets may disagree with each other."""
+    """A named group of roots that are solved together. Two sets may disagree with each other.
+
+    ``builds`` is None for what a person asks for; else the sdist that is built with what this set resolves to.
+    """
 
     name: Label
     roots: tuple[Root, ...]
     constraints: tuple[Constraint, ...] = ()
     policy: Policy = Policy()
+    builds: FileName | None = None

@@ -63,8 +63,9 @@ def inspect(planned: PlannedFile, path: Path, sha256: Sha256, size: int, cache: 
 
 
 def _static(planned: PlannedFile, texts: sdist.SdistTexts) -> CoreMetadata:
+    trusted = planned.metadata.learnt_from == "egg-info"
     try:
-        return sdist.core_metadata(texts, name=planned.listed.name)
+        return sdist.core_metadata(texts, name=planned.listed.name, trust_egg_info=trusted)
     except ResolutionFault:  # only a build could tell, so a build did, and there is nothing to compare with
         return planned.metadata
 

@@ -35,9 +35,13 @@ _MOST_RANGES = 4
 
 
 class MetadataSource:
-    """Answers ``core_metadata``. Safe for threads; what it was told it does not remember, the cache does."""
+    """Answers ``core_metadata``. Safe for threads; what it was told it does not remember, the cache does.
 
-    def __init__(self, client: Client, cache: Cache, downloads: Downloads) -> None:
+    With *trust_egg_info* old sdists are taken at their word (``index.sdist``).
+    """
+
+    def __init__(self, client: Client, cache: Cache, downloads: Downloads, *, trust_egg_info: bool = False) -> None:
+        self._trust_egg_info = trust_egg_info
         self._client = client
         self._cache = cache
         self._downloads = downloads
@@ -142,7 +146,7 @@ class MetadataSource:
         stored = self._downloads.whole(file)
         try:
             with stored.path.open("rb") as source:
-                return sdist.static_metadata(source, file.name)
+                return sdist.static_metadata(source, file.name, trust_egg_info=self._trust_egg_info)
         except OSError as error:
             raise disk_fault(error, f"reading {stored.path}") from None
 

@@ -41,7 +41,14 @@ class OnlineIndex:
     """
 
     def __init__(
-        self, client: Client, cache: Cache, settings: Settings, reporter: Reporter | None = None, *, workers: int = 16
+        self,
+        client: Client,
+        cache: Cache,
+        settings: Settings,
+        reporter: Reporter | None = None,
+        *,
+        trust_egg_info: bool = False,
+        workers: int = 16,
     ) -> None:
         self._client = client
         self._cache = cache
@@ -51,7 +58,7 @@ class OnlineIndex:
             FindLinks(source, client) for source in settings.sources if source.kind == "find-links"
         )
         self.downloads = Downloads(client, cache, self._reporter)
-        self._metadata_source = MetadataSource(client, cache, self.downloads)
+        self._metadata_source = MetadataSource(client, cache, self.downloads, trust_egg_info=trust_egg_info)
         self._pool = Workers(workers, name="index")
         self._lock = threading.Lock()
         self._pages: dict[tuple[str, NormalizedName], Task[Listing | None]] = {}

@@ -23,7 +23,7 @@ from pypimirror.model.targets import Target
 from pypimirror.resolve.counting import count_rejections
 from pypimirror.resolve.dependencies import IMPOSSIBLE
 from pypimirror.resolve.judge import Judge
-from pypimirror.resolve.needs import Candidate, Key, Need
+from pypimirror.resolve.needs import Candidate, Key, Need, parse_requirement
 from pypimirror.resolve.provider import Provider
 from pypimirror.resolve.solve import Clash, solve
 
@@ -190,7 +190,8 @@ def _others(count: int) -> str:
 def _origin(need: Need) -> str:
     if need.root is None:
         return "a root"
-    return str(need.root.origin) if need.root.origin.line else "the command line"
+    origin = need.root.origin
+    return "the command line" if not origin.line and parse_requirement(origin.path) else str(origin)
 
 
 def _who(parent: Candidate | None, need: Need, clash: Clash) -> str:

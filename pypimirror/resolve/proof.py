@@ -10,9 +10,10 @@ from packaging.requirements import Requirement
 from pypimirror.errors import Incomplete, ResolutionFault
 from pypimirror.index.manifest_index import ManifestIndex, listed
 from pypimirror.model.manifest import BundledSet, Manifest, WrittenRequirement
+from pypimirror.model.names import FileName, Label
 from pypimirror.model.plan import Pin, Resolution
 from pypimirror.model.requests import Constraint, FormatControl, Origin, Policy, Root, WishSet
-from pypimirror.model.targets import Target
+from pypimirror.model.targets import PatchRange, Target
 from pypimirror.resolve.explain import explain
 from pypimirror.resolve.judge import Judge
 from pypimirror.resolve.solve import Clash, solve
@@ -61,6 +62,7 @@ def check(manifest: Manifest, served: ManifestIndex | None = None) -> Proof:
                 notes.update(dict.fromkeys(_differences(resolution, pins)))
         except Incomplete as fault:
             faults.append(fault)
+    faults += _not_built(manifest)
     return Proof(faults=tuple(faults), notes=tuple(notes), resolutions=len(manifest.resolutions))
 
 
@@ -88,7 +90,37 @@ def wish_set(each: BundledSet, manifest: Manifest) -> WishSet:
             formats=FormatControl(only_binary=frozenset(each.only_binary), no_binary=frozenset(each.no_binary)),
             prefer_binary=each.prefer_binary,
         ),
+        builds=each.builds,
     )
+
+
+def _not_built(manifest: Manifest) -> Iterator[Incomplete]:
+    """The sdists that a resolution installs and no set builds, for that target and those patch releases."""
+    builds = {each.name: each.builds for each in manifest.sets if each.builds is not None}
+    spans: dict[tuple[FileName, Label], list[PatchRange]] = {}
+    said = [(each.set, each.target, each.patches) for each in manifest.resolutions]
+    said += [(gap.set, gap.target, gap.patches) for gap in manifest.uncovered]  # told when it was bundled
+    for name, target, patches in said:
+        if (filename := builds.get(name)) is not None:
+            spans.setdefault((filename, target), []).append(patches)
+    sdists = {file.filename for file in manifest.files if file.build_requires}  # a backend of its own needs nothing
+    for resolution in manifest.resolutions:
+        for pin in resolution.pins:
+            if pin.file in sdists and not _covers(spans.get((pin.file, resolution.target), []), resolution.patches):
+                yield Incomplete(
+                    f"set {resolution.set} on {resolution.target}: nothing says what {pin.file} is built with",
+                    code="incomplete",
+                    hint="bundle it again, and render that bundle",
+                )
+
+
+def _covers(spans: list[PatchRange], wanted: PatchRange) -> bool:
+    """Whether *spans* hold every patch release of *wanted*."""
+    reached: int | None = wanted.lowest
+    for span in sorted(spans, key=lambda span: span.lowest):
+        if reached is not None and span.lowest <= reached:
+            reached = None if span.highest is None else max(reached, span.highest + 1)
+    return reached is None or (wanted.highest is not None and reached > wanted.highest)
 
 
 def _origin(text: str) -> Origin:

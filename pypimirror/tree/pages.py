@@ -122,7 +122,7 @@ def landing_page(composition: Composition) -> Page:
 def _channel_out(composition: Composition, channel: Label) -> dict[str, object]:
     manifests = [each.manifest for each in composition.bundles if each.manifest.channel == channel]
     newest = manifests[0]
-    roots = list(dict.fromkeys(root.requirement for each in newest.sets for root in each.roots))
+    roots = list(dict.fromkeys(root.requirement for each in newest.sets if each.builds is None for root in each.roots))
     if len(roots) > _MANY_ROOTS:
         roots = [*roots[:_MANY_ROOTS], f"and {len(roots) - _MANY_ROOTS} more"]
     return {

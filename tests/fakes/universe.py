@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from packaging.utils import canonicalize_name
 
@@ -56,8 +56,12 @@ class Universe:
         upload_time: str | None = None,
         static: bool = True,
         build: str = "",
+        build_requires: Sequence[str] = (),
     ) -> None:
-        """Add a version, or more files to it. *metadata_python* is what only the file's own metadata says."""
+        """Add a version, or more files to it. *metadata_python* is what only the file's own metadata says.
+
+        *build* is the wheels' build tag; *build_requires* is what building the sdist takes.
+        """
         name = canonicalize_name(project)
         listed = [
             _file(
@@ -71,6 +75,7 @@ class Universe:
             requires_dist=tuple(requires),
             provides_extra=tuple(extras) or _extras_of(requires),
             requires_python=metadata_python or requires_python,
+            build_requires=tuple(build_requires),
         )
         release = self.projects.setdefault(name, {}).setdefault(version, Release(files=[], metadata=metadata))
         release.files += listed
@@ -102,7 +107,7 @@ class Universe:
                     raise ResolutionFault(
                         f"the metadata of {file.name.filename} is not static", code="metadata-not-static"
                     )
-                return release.metadata
+                return replace(release.metadata, build_requires=None) if file.name.is_wheel else release.metadata
         raise AssertionError(f"never listed: {file.name.filename}")
 
     def expect(self, projects: Iterable[NormalizedName]) -> None:

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from pypimirror.errors import IntegrityFault, ResolutionFault
 from pypimirror.index import sdist, tars
+from pypimirror.index.backends import LEGACY_REQUIRES
 from pypimirror.model.files import CoreMetadata
 from pypimirror.model.names import parse_file_name
 from tests.fakes.archives import SdistFormat, core_metadata_text, make_sdist, make_tar, make_zip
@@ -54,9 +55,9 @@ def test_static_metadata_is_read_from_every_form_of_archive(form: SdistFormat) -
 @pytest.mark.parametrize(
     ("pyproject", "requires"),
     [
-        (None, sdist.LEGACY_BUILD_REQUIRES),
-        ("", sdist.LEGACY_BUILD_REQUIRES),
-        ("[tool.black]\nline-length = 100\n", sdist.LEGACY_BUILD_REQUIRES),
+        (None, LEGACY_REQUIRES),
+        ("", LEGACY_REQUIRES),
+        ("[tool.black]\nline-length = 100\n", LEGACY_REQUIRES),
         ('[build-system]\nrequires = ["hatchling>=1", "x"]\n', ("hatchling>=1", "x")),
         ("[build-system]\nrequires = []\n", ()),
     ],
@@ -119,7 +120,7 @@ def test_a_project_table_that_leaves_nothing_open_is_as_good() -> None:
     )
     assert tuple(map(Requirement, read.requires_dist[2:])) == tuple(map(Requirement, expected))
     assert (read.provides_extra, read.requires_python) == (("all-of",), ">=3.9")
-    assert read.build_requires == sdist.LEGACY_BUILD_REQUIRES
+    assert read.build_requires == LEGACY_REQUIRES
     assert _from_project('[project]\nname = "thing"\nversion = "1.0.0"\n').requires_dist == ()
 
 

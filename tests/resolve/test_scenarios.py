@@ -81,18 +81,29 @@ def wish_set(scenario: dict[str, Any]) -> WishSet:
 
 def plan(scenario: dict[str, Any], index: Index) -> Plan:
     targets = tuple(aim.target(*words.split()) for words in scenario.get("targets", [DEFAULT_TARGET]))
-    return make_plan((wish_set(scenario),), targets, index, Reporter())
+    bounds = tuple(
+        Constraint(requirement=Requirement(text), origin=Origin(path="builds.txt", line=line))
+        for line, text in enumerate(scenario.get("build_constraints", ()), 1)
+    )
+    return make_plan((wish_set(scenario),), targets, index, Reporter(), build_constraints=bounds)
 
 
-def outcome(made: Plan) -> dict[str, dict[str, str]]:
-    """Pins by target; the patch releases stand behind a target's name where they were split."""
+def outcome(made: Plan, *, builds: bool = False) -> dict[str, dict[str, str]]:
+    """Pins by target; the patch releases stand behind a target's name where they were split.
+
+    With *builds* those of the sets that build sdists, and of no others; their names come first.
+    """
     minors = {target.name: target.environment.python_version for target in made.targets}
     several = len(made.targets) > 1
     found: dict[str, dict[str, str]] = {}
+    building = {wishes.name for wishes in made.sets if wishes.builds is not None}
     for resolution in made.resolutions:
+        if (resolution.set in building) is not builds:
+            continue
         patches = resolution.patches.describe(minors[resolution.target])
         target = f"{resolution.target} " if several else ""
-        found[f"{target}{patches}"] = {
+        of_set = f"{resolution.set} " if builds else ""
+        found[f"{of_set}{target}{patches}"] = {
             pin.project + (f"[{','.join(pin.extras)}]" if pin.extras else ""): str(pin.version)
             for pin in resolution.pins
         }
@@ -118,6 +129,8 @@ def test_scenario(scenario: dict[str, Any]) -> None:
         assert len(found) == len(made.targets)
     else:
         assert found == expected
+    if "builds" in scenario:
+        assert outcome(made, builds=True) == scenario["builds"]
     if "files" in scenario:
         assert [file.filename for file in made.files] == sorted(scenario["files"])
     if "notes" in scenario:
