@@ -11,6 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeVar
 
+from packaging.requirements import Requirement
+
 from pypimirror import host
 from pypimirror.cli.origins import carried
 from pypimirror.connected import Connection, Request, connect
@@ -21,7 +23,7 @@ from pypimirror.inputs.requirements import read_wishes
 from pypimirror.inputs.wishes import Wishes
 from pypimirror.model import aim
 from pypimirror.model.names import label
-from pypimirror.model.requests import ALL, Constraint, FormatControl, Policy, WishSet
+from pypimirror.model.requests import ALL, Constraint, FormatControl, Origin, Policy, Root, WishSet
 from pypimirror.model.target_json import parse_target_file
 from pypimirror.model.targets import Target
 from pypimirror.net.cache import default_folder
@@ -35,6 +37,7 @@ __all__ = ["Asked", "ask", "open_connection"]
 
 _Read = TypeVar("_Read")
 
+_BOOTSTRAP = ("pip", "setuptools", "wheel", "uv")
 _MAX_PAGE = 16 * 1024 * 1024
 _MAX_TARGET_FILE = 4 * 1024 * 1024
 
@@ -49,6 +52,7 @@ class Asked:
     pythons: tuple[str, ...]
     platforms: tuple[str, ...]
     target_files: tuple[str, ...]
+    bootstrap: bool
     align: bool
     pre: bool
     only_binary: tuple[str, ...]
@@ -113,7 +117,7 @@ def ask(asked: Asked, reporter: Reporter) -> tuple[Request, Settings]:
         reporter.note(note)
     for url, user, password in wishes.credentials:
         settings.credentials.remember(url, user, password)
-    sets = (_set(asked, pip, wishes, exclude_newer),)
+    sets = _sets(asked, _set(asked, pip, wishes, exclude_newer))
     return Request(sets=sets, targets=targets, build_constraints=build_constraints), settings
 
 
@@ -169,7 +173,7 @@ def _wishes(asked: Asked, pip: PipSettings, options: CommandLineOptions, reporte
         formats=formats,
         require_hashes=asked.require_hashes or pip.require_hashes,
     )
-    if not wishes.roots:
+    if not wishes.roots and not asked.bootstrap:
         what = "nothing is asked for" if not asked.requirement_files else "the requirements files ask for nothing"
         raise UsageFault(what, code="no-requirements", hint="name a requirement, or a file of them with -r")
     return wishes
@@ -241,6 +245,22 @@ def _moment(text: str | None) -> str | None:
         ) from None
     moment = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
     return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def _sets(asked: Asked, wished: WishSet) -> tuple[WishSet, ...]:
+    """What was wished for, and what a bare host begins with: that is never built, and no hash was given for it."""
+    if not asked.bootstrap:
+        return (wished,)
+    bootstrap = WishSet(
+        name=label("bootstrap"),
+        roots=tuple(Root(requirement=Requirement(name), origin=Origin(path="--bootstrap")) for name in _BOOTSTRAP),
+        policy=Policy(
+            formats=FormatControl(only_binary=frozenset({ALL})),
+            allow_unhashed=wished.policy.allow_unhashed,
+            exclude_newer=wished.policy.exclude_newer,
+        ),
+    )
+    return (wished, bootstrap) if wished.roots else (bootstrap,)
 
 
 def _set(asked: Asked, pip: PipSettings, wishes: Wishes, exclude_newer: str | None) -> WishSet:

@@ -102,6 +102,11 @@ wish_options = _together(
         multiple=True,
         help="A target that 'pypimirror target' described on a machine of the closed network.",
     ),
+    click.option(
+        "--bootstrap",
+        is_flag=True,
+        help="The newest pip, setuptools, wheel and uv as well, so that a bare host can begin.",
+    ),
     click.option("--align", is_flag=True, help="One version of a project over all targets, where that is possible."),
     click.option("--pre", is_flag=True, help="Take pre-releases as well."),
     click.option(

@@ -16,8 +16,8 @@ ISO 8601, ``null`` stands for "not known" or "none". A ``size`` beside ``files``
     hidden [channel, versions], why (the bundle that ``uses`` are from), uses
 
 A file: filename, project, version, sdist, size, sha256, requires_python, yanked, upload_time, index, index_hash,
-    metadata {sha256, size}, provenance {sha256, size}, requires_dist, provides_extra, build_requires, and in a bundle
-    the targets that install it
+    metadata {sha256, size}, provenance {sha256, size}, requires_dist, provides_extra, build_requires, languages,
+    learnt_from, and in a bundle the targets that install it
 A root or a constraint: requirement, origin, hashes, filename
 A pin: project, version, file, extras, wanted_by [by, requirement], passed_over [file, reason, detail]
 A use: set, target, patches, the keys of a pin but project, paths (from a root down, as text), wants [requirement,

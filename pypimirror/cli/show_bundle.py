@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from pypimirror.cli.pin_tree import PinTree, alike, heading, select_targets, targets_by_file
 from pypimirror.cli.show_source import ShownBundle, is_sdist, moment, size_of
 from pypimirror.cli.sizes import count, size
+from pypimirror.index.languages import compiler_note
 from pypimirror.model.manifest import BundledFile, BundledSet, Manifest, WrittenRequirement
 from pypimirror.model.names import FileName, Label, NormalizedName
 from pypimirror.model.plan import Resolution
@@ -183,7 +184,11 @@ def worth_knowing(
 
 
 def said_of_build(file: BundledFile) -> str:
-    return f"{_NEEDS_BUILD}, with {', '.join(file.build_requires)}" if file.build_requires else _NEEDS_BUILD
+    """What it takes, and on whose word its dependencies stand where they are not stated."""
+    tools = f", with {', '.join(file.build_requires)}" if file.build_requires else ""
+    compiler = compiler_note(file.languages, file.project)
+    trusted = "" if file.learnt_from == "stated" else f" (its dependencies: as {file.learnt_from} told)"
+    return f"{_NEEDS_BUILD}{tools}{f'; needs {compiler}' if compiler else ''}{trusted}"
 
 
 def said_of_yank(file: BundledFile) -> str:

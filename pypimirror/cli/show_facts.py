@@ -220,6 +220,8 @@ def _file(file: BundledFile) -> Facts:
         "requires_dist": list(file.requires_dist),
         "provides_extra": list(file.provides_extra),
         "build_requires": None if file.build_requires is None else list(file.build_requires),
+        "languages": list(file.languages),
+        "learnt_from": file.learnt_from,
     }
 
 

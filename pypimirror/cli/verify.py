@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from pypimirror.cli.options import speech_options
+from pypimirror.cli.printable import printable, screen
 from pypimirror.cli.progress import reporting
 from pypimirror.cli.sizes import count, size
 from pypimirror.cli.voice import Voice
@@ -31,7 +32,9 @@ _HEADINGS = {
 
 @click.command(name="verify")
 @click.argument("source", metavar="BUNDLE|TREE")
-@click.option("--quick", is_flag=True, help="Sizes in place of the hashes of files; nothing is solved.")
+@click.option(
+    "--quick", is_flag=True, help="Sizes in place of the hashes of files; pages are not compared, nothing is solved."
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output.")
 @speech_options
 @click.pass_context
@@ -55,14 +58,15 @@ def command(context: click.Context, source: str, *, quick: bool, as_json: bool) 
     with reporting(voice) as reporter:
         report = verify(sys.stdin.buffer if source == "-" else Path(source), quick=quick, reporter=reporter)
         for note in report.notes:
-            reporter.note(note)
+            reporter.note(printable(note))
     if as_json:
         voice.data(json.dumps(_facts(report), indent=2))
     else:
-        for line in _words(report, verbose=voice.verbose):
-            voice.data(line)
+        lines = list(_words(report, verbose=voice.verbose))
         if not voice.quiet or report.findings:
-            voice.data(_verdict(report))
+            lines += _verdict(report)
+        if lines:
+            voice.data(screen(lines, sys.stdout.encoding or "ascii"))
     context.exit(report.exit_code)
 
 
@@ -75,18 +79,20 @@ def _words(report: Report, *, verbose: bool) -> Iterator[str]:
         yield f"{heading} ({len(found)}):"
         shown = found if verbose else found[:_SHOWN]
         for position, finding in enumerate(shown):
-            yield f"  {_indented(finding.message)}"
+            yield from _indented("  ", finding.message)
             if finding.hint and (position + 1 == len(shown) or shown[position + 1].hint != finding.hint):
-                yield f"    hint: {_indented(finding.hint)}"
+                yield from _indented("    hint: ", finding.hint)
         if len(found) > len(shown):
             yield f"  and {len(found) - len(shown)} more (--verbose or --json shows them all)"
 
 
-def _indented(text: str) -> str:
-    return text.replace("\n", "\n    ")
+def _indented(start: str, text: str) -> Iterator[str]:
+    first, *rest = text.split("\n")
+    yield f"{start}{first}"
+    yield from (f"    {line}" for line in rest)
 
 
-def _verdict(report: Report) -> str:
+def _verdict(report: Report) -> Iterator[str]:
     checked = report.checked
     looked = [
         count(checked.files, "file"),
@@ -95,10 +101,11 @@ def _verdict(report: Report) -> str:
     ]
     if report.findings:
         verdict = {4: "DAMAGED", 1: "NOT WHOLE"}[report.exit_code]
-        return f"{report.name}: {verdict}, {count(len(report.findings), 'finding')}; looked at {', '.join(looked)}"
+        yield f"{report.name}: {verdict}, {count(len(report.findings), 'finding')}; looked at {', '.join(looked)}"
+        return
     how = "nothing amiss at a quick look" if report.quick else "whole"
-    bundles = "".join(f"\n  {stem}  manifest sha256 {digest}" for stem, digest in report.bundles)
-    return f"{report.name}: {how}: {', '.join(looked)}; unsigned{bundles}"
+    yield f"{report.name}: {how}: {', '.join(looked)}; unsigned"
+    yield from (f"  {stem}  manifest sha256 {digest}" for stem, digest in report.bundles)
 
 
 def _facts(report: Report) -> dict[str, object]:

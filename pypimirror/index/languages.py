@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Languages", "system_needs"]
+__all__ = ["Languages", "compiler_note"]
 
 _BY_ENDING = {
     "c": "C", "cc": "C++", "cpp": "C++", "cxx": "C++", "pyx": "Cython", "rs": "Rust", "f": "Fortran",
@@ -47,6 +47,9 @@ _SYSTEM = {
 }  # fmt: skip
 
 
-def system_needs(project: str) -> str:
-    """The libraries whose headers a build of *project* commonly needs; empty where that is not known."""
-    return _SYSTEM.get(project, "")
+def compiler_note(languages: tuple[str, ...], project: str) -> str:
+    """What whoever builds the sdist must have beside Python: ``a compiler (C, Cython), and libffi``; maybe empty."""
+    if not languages:
+        return ""
+    needs = _SYSTEM.get(project)
+    return f"a compiler ({', '.join(languages)})" + (f", and {needs}" if needs else "")

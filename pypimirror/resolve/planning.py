@@ -8,6 +8,7 @@ from dataclasses import replace
 from packaging.requirements import Requirement
 
 from pypimirror.errors import PolicyFault, ResolutionFault
+from pypimirror.index.languages import compiler_note
 from pypimirror.index.port import Index
 from pypimirror.model.files import ProjectStatus
 from pypimirror.model.names import Label, NormalizedName, Version
@@ -193,7 +194,7 @@ def _listing_notes(
             reason = f": {file.listed.yanked}" if file.listed.yanked else ""
             notes.append(f"{file.filename} is yanked, and taken since a pin asks for exactly it{reason}")
         if not name.is_wheel:
-            notes.append(f"{file.filename} is an sdist: whoever installs it builds it; what that takes comes along")
+            notes.append(_sdist_note(file))
         if name.project in statuses or file.listed.url in direct:
             continue
         listing = index.listing(name.project)
@@ -207,3 +208,9 @@ def _listing_notes(
             reason = f": {listing.status.reason}" if listing.status.reason else ""
             notes.append(f"{name.project} is {listing.status.status}{reason}")
     return tuple(sorted(statuses.items())), notes
+
+
+def _sdist_note(file: PlannedFile) -> str:
+    compiler = compiler_note(file.metadata.languages, file.listed.name.project)
+    but = f"; but {compiler} must be there" if compiler else ""
+    return f"{file.filename} is an sdist: whoever installs it builds it; what that takes comes along{but}"

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pypimirror.index.port import Index
-from pypimirror.model.files import Rejection
-from pypimirror.model.names import NormalizedName
+from pypimirror.model.files import Refusal, Rejection
+from pypimirror.model.names import NormalizedName, Version
 from pypimirror.model.plan import Pin, Want
 from pypimirror.model.requests import WishSet
 from pypimirror.resolve.dependencies import TooManyRefused
@@ -17,6 +17,7 @@ from pypimirror.resolve.judge import Judge
 from pypimirror.resolve.needs import Candidate, Key, Need
 from pypimirror.resolve.provider import Provider
 from pypimirror.resolve.search import Clash, Wants, search, walk
+from pypimirror.resolve.shelf import Shelf
 
 __all__ = ["Clash", "Solution", "solve"]
 
@@ -56,7 +57,7 @@ def solve(wishes: WishSet, judge: Judge, index: Index, *, accept_older: bool = F
     return Solution(
         pins=tuple(_pin(key.project, mapping, wants, provider) for key in sorted(wants) if not key.extra),
         candidates=candidates,
-        notes=tuple(_notes(provider, mapping, wants)),
+        notes=(*_notes(provider, mapping, wants), *_format_notes(provider, mapping, wants, judge.target.name)),
     )
 
 
@@ -109,3 +110,38 @@ def _notes(
     for project, version, extra in sorted(provider.dependencies.unknown_extras):
         if Key(project, extra) in wants and mapping[Key(project)].version == version:
             yield f"{project} {version} has no extra {extra!r}"
+
+
+def _format_notes(
+    provider: Provider,
+    mapping: Mapping[Key, Candidate],
+    wants: Wants,
+    target: str,
+) -> Iterable[str]:
+    """Where formats decided the version: a source where an older one has a wheel, a wheel where a newer has none."""
+    for key in sorted(wants):
+        shelf = provider.shelves.of(key.project)
+        if key.extra or shelf is None or provider.shelves.is_direct(key.project):
+            continue
+        chosen = mapping[key].version
+        needs = [need for each in wants if each.project == key.project for _, need in wants[each]]
+        fitting = [each for each in shelf.versions if provider.shelves.admitted(key.project, each, needs)]
+        if not mapping[key].file.name.is_wheel:
+            older = next((each for each in fitting if each < chosen and _has_wheel(shelf, each)), None)
+            if older is not None:
+                yield (
+                    f"{target}: {key.project} {chosen} has no wheel, and is built from source; {older} has one: "
+                    f"--prefer-binary, or the constraint '{key.project}<={older}', takes that"
+                )
+            continue
+        newer = next((each for each in fitting if each > chosen and not each.is_prerelease), None)
+        if newer is not None and any(r.reason is Refusal.FORMAT_NOT_ALLOWED for r in shelf.rejections([newer])):
+            yield (
+                f"{target}: {key.project} {newer} has no wheel, and --only-binary refuses its source; "
+                f"the older {chosen} is taken"
+            )
+
+
+def _has_wheel(shelf: Shelf, version: Version) -> bool:
+    file = shelf.choice(version).unyanked
+    return not version.is_prerelease and file is not None and file.name.is_wheel
