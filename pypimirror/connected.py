@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, BinaryIO
 
-from pypimirror import __version__
+from pypimirror import __version__, host
 from pypimirror.bundle.sealing import make_manifest, with_members
 from pypimirror.bundle.writer import Written, write_bundle
-from pypimirror.model.manifest import Manifest
+from pypimirror.index.port import Index
+from pypimirror.model.manifest import BuildRecord, Manifest
 from pypimirror.model.names import Label
 from pypimirror.model.plan import Plan, VerifiedFile
-from pypimirror.model.requests import Constraint, WishSet
+from pypimirror.model.requests import Consent, Constraint, WishSet
 from pypimirror.model.targets import Target
 from pypimirror.net.cache import Cache
 from pypimirror.net.client import Client
@@ -26,25 +28,36 @@ from pypimirror.resolve.planning import make_plan
 from pypimirror.resolve.proof import prove
 from pypimirror.tree.pages import bundle_members
 
+if TYPE_CHECKING:
+    from pypimirror.build.ahead import AheadIndex
+    from pypimirror.build.builder import Builder
+
 __all__ = ["Bundled", "Connection", "Request", "bundle", "connect", "plan"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What is asked for: every set on every target. ``build_constraints`` bound what building sdists takes."""
+    """What is asked for: every set on every target. ``build_constraints`` bound what building sdists takes.
+
+    With ``build_wheels`` sdists are built on this host, where that serves the targets.
+    """
 
     sets: tuple[WishSet, ...]
     targets: tuple[Target, ...]
     build_constraints: tuple[Constraint, ...] = ()
+    build_wheels: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
-    """The connected world: the network, what was kept of it, and both as one index."""
+    """The connected world: the network, what was kept of it, and both as one index; with builds where allowed."""
 
     client: Client
     cache: Cache
-    index: OnlineIndex
+    online: OnlineIndex
+    index: Index
+    builder: Builder | None = None
+    ahead: AheadIndex | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,27 +72,72 @@ class Bundled:
 
 @contextmanager
 def connect(
-    settings: Settings, *, cache_folder: Path | None, reporter: Reporter, trust_egg_info: bool = False
+    settings: Settings,
+    *,
+    cache_folder: Path | None,
+    reporter: Reporter,
+    consent: Consent | None = None,
+    build_constraints: tuple[Constraint, ...] = (),
 ) -> Iterator[Connection]:
     """Open the connected world. Without a *cache_folder* nothing is kept for the next run.
 
-    With *trust_egg_info* old sdists are taken at their word as to what they depend on.
+    Where *consent* allows builds, their environments are bounded by *build_constraints*. Raises PolicyFault
+    (``no-sandbox``) where this system has no sandbox for them.
     """
+    consent = consent or Consent()
     with (
         Cache(cache_folder) as cache,
         Client(settings, reporter=reporter) as client,
-        OnlineIndex(client, cache, settings, reporter, trust_egg_info=trust_egg_info) as index,
+        OnlineIndex(client, cache, settings, reporter, trust_egg_info=consent.trust_egg_info) as online,
+        ExitStack() as stack,
     ):
-        yield Connection(client=client, cache=cache, index=index)
+        connection = Connection(client=client, cache=cache, online=online, index=online)
+        if consent.builds:
+            connection = stack.enter_context(_with_builds(connection, consent, build_constraints, reporter))
+        yield connection
+
+
+@contextmanager
+def _with_builds(
+    connection: Connection, consent: Consent, constraints: tuple[Constraint, ...], reporter: Reporter
+) -> Iterator[Connection]:
+    """The same world, with build backends that may be asked."""
+    from pypimirror.build.ahead import AheadIndex  # noqa: PLC0415 - nothing of builds is imported where none is allowed
+    from pypimirror.build.builder import Builder  # noqa: PLC0415 - likewise
+    from pypimirror.build.index import BuildingIndex  # noqa: PLC0415 - likewise
+    from pypimirror.build.sandbox import Sandbox  # noqa: PLC0415 - likewise
+
+    here = host.this_target()
+    with (
+        Builder(sandbox=Sandbox() if consent.sandboxed else None, reporter=reporter) as builder,
+        TemporaryDirectory(prefix="pypimirror-built-") as folder,
+    ):
+        index = BuildingIndex(
+            connection.online,
+            builder=builder,
+            files=lambda file: connection.online.downloads.whole(file).path,
+            consent=consent,
+            host=here,
+            constraints=constraints,
+        )
+        ahead = AheadIndex(index, consent=consent, host=here, folder=Path(folder))
+        yield replace(connection, index=index, builder=builder, ahead=ahead)
 
 
 def plan(request: Request, connection: Connection, reporter: Reporter) -> Plan:
     """What a bundle would hold. Downloads nothing but what resolving has to look into."""
     reporter.step("Resolving")
-    made = make_plan(
-        request.sets, request.targets, connection.index, reporter, build_constraints=request.build_constraints
-    )
+    made = _solve(request, connection.index, reporter)
+    if request.build_wheels and connection.ahead is not None:
+        ahead = connection.ahead
+        while ahead.build(made):
+            made = _solve(request, ahead, reporter)
+        made = replace(made, notes=(*made.notes, *ahead.notes))
     return replace(made, notes=(*made.notes, *_left_empty(made)))
+
+
+def _solve(request: Request, index: Index, reporter: Reporter) -> Plan:
+    return make_plan(request.sets, request.targets, index, reporter, build_constraints=request.build_constraints)
 
 
 def _left_empty(made: Plan) -> Iterator[str]:
@@ -107,16 +165,50 @@ def bundle(
         client=connection.client,
         cache=connection.cache,
         reporter=reporter,
-        downloads=connection.index.downloads,
+        downloads=connection.online.downloads,
     )
-    manifest = make_manifest(made, verified, channel=channel, sequence=sequence, tool=f"pypimirror {__version__}")
+    built = _records(connection.builder)
+    manifest = make_manifest(
+        made, verified, channel=channel, sequence=sequence, tool=f"pypimirror {__version__}", built=built
+    )
     reporter.step("Proving")
     told = prove(manifest)
     reporter.step("Packing")
     pages = {page.path: page.data for page in bundle_members(manifest)}
     manifest = with_members(manifest, pages)
     written = write_bundle(manifest, {**_sources(verified), **pages}, output, reporter=reporter)
-    return Bundled(plan=made, manifest=manifest, written=written, notes=(*made.notes, *told))
+    return Bundled(plan=made, manifest=manifest, written=written, notes=(*made.notes, *told, *_built_notes(manifest)))
+
+
+def _records(builder: Builder | None) -> tuple[BuildRecord, ...]:
+    """What was built, or asked, once for each environment."""
+    records = [
+        BuildRecord(
+            source=each.source,
+            sha256=each.sdist_sha256,
+            backend=each.backend,
+            requirements=each.requirements,
+            sandboxed=each.sandboxed,
+            output=each.output,
+        )
+        for each in (builder.built if builder is not None else ())
+    ]
+    return tuple(dict.fromkeys(records))
+
+
+def _built_notes(manifest: Manifest) -> Iterator[str]:
+    """What ran here, with what; and that it answered for this host, where the targets are others."""
+    tools: dict[tuple[str, str, bool], dict[str, None]] = {}
+    for each in manifest.built:
+        known = tools.setdefault((each.source, each.backend, each.sandboxed), {})
+        known.update((filename, None) for filename, _ in each.requirements)
+    for (source, backend, sandboxed), filenames in tools.items():
+        place = "in a sandbox" if sandboxed else "without a sandbox"
+        yield f"{source}: its backend {backend} was run {place}, with {', '.join(filenames) or 'nothing else'}"
+    here = host.this_target()
+    others = [target.name for target in manifest.targets if target.tags != here.tags]
+    if tools and others:
+        yield f"what backends said holds for this host ({here.name}): {', '.join(others)} may need other things"
 
 
 def _sources(verified: tuple[VerifiedFile, ...]) -> dict[str, Path | bytes]:

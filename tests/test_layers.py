@@ -38,6 +38,7 @@ FLOORS = {
     "pypimirror.host": 2,
     "pypimirror.host_reader": 2,
     "pypimirror.net": 2,
+    "pypimirror.build": 2,
     "pypimirror.bundle": 2,
     "pypimirror.tree": 2,
     "pypimirror.connected": 3,
@@ -57,6 +58,7 @@ HOMES = {
     "httpx": ("pypimirror.net",),
     "httpcore": ("pypimirror.net",),
     "resolvelib": ("pypimirror.resolve",),
+    "pyproject_hooks": ("pypimirror.build",),
     "jinja2": ("pypimirror.tree",),
     "markupsafe": ("pypimirror.tree",),
 }

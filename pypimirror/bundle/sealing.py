@@ -9,6 +9,7 @@ from dataclasses import replace
 from packaging.specifiers import SpecifierSet
 
 from pypimirror.model.manifest import (
+    BuildRecord,
     BundledFile,
     BundledProject,
     BundledSet,
@@ -25,7 +26,13 @@ __all__ = ["make_manifest", "with_members"]
 
 
 def make_manifest(
-    plan: Plan, verified: Sequence[VerifiedFile], *, channel: Label, sequence: int, tool: str
+    plan: Plan,
+    verified: Sequence[VerifiedFile],
+    *,
+    channel: Label,
+    sequence: int,
+    tool: str,
+    built: tuple[BuildRecord, ...] = (),
 ) -> Manifest:
     """The manifest of a full bundle, without its pages: ``with_members`` adds those."""
     statuses = dict(plan.statuses)
@@ -48,6 +55,7 @@ def make_manifest(
             else BundledProject(name=name)
             for name in projects
         ),
+        built=built,
     )
 
 

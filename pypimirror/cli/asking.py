@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from pypimirror import host
 from pypimirror.cli.origins import carried
@@ -23,7 +24,7 @@ from pypimirror.inputs.requirements import read_wishes
 from pypimirror.inputs.wishes import Wishes
 from pypimirror.model import aim
 from pypimirror.model.names import label
-from pypimirror.model.requests import ALL, Constraint, FormatControl, Origin, Policy, Root, WishSet
+from pypimirror.model.requests import ALL, Consent, Constraint, FormatControl, Origin, Policy, Root, WishSet
 from pypimirror.model.target_json import parse_target_file
 from pypimirror.model.targets import Target
 from pypimirror.net.cache import default_folder
@@ -61,6 +62,9 @@ class Asked:
     sdist: str
     build_constraint_files: tuple[str, ...]
     trust_egg_info: bool
+    allow_build: tuple[str, ...]
+    build_wheels: bool
+    unsandboxed_build: bool
     require_hashes: bool
     allow_unhashed: bool
     exclude_newer: str | None
@@ -111,6 +115,9 @@ def ask(asked: Asked, reporter: Reporter) -> tuple[Request, Settings]:
         faults.append(
             UsageFault("there is nowhere to look: no index, and no --find-links", code="no-source", hint=hint)
         )
+    if asked.build_wheels and not asked.allow_build:
+        hint = "name what may be built: --allow-build NAME, or --allow-build :all:"
+        faults.append(UsageFault("--build-wheels builds nothing by itself", code="usage", hint=hint))
     if faults or wishes is None or settings is None:
         raise InputFaults(tuple(faults))
     for note in wishes.notes:
@@ -118,12 +125,26 @@ def ask(asked: Asked, reporter: Reporter) -> tuple[Request, Settings]:
     for url, user, password in wishes.credentials:
         settings.credentials.remember(url, user, password)
     sets = _sets(asked, _set(asked, pip, wishes, exclude_newer))
-    return Request(sets=sets, targets=targets, build_constraints=build_constraints), settings
+    return Request(
+        sets=sets, targets=targets, build_constraints=build_constraints, build_wheels=asked.build_wheels
+    ), settings
 
 
-def open_connection(asked: Asked, settings: Settings, reporter: Reporter) -> AbstractContextManager[Connection]:
-    """The connected world, with what was asked of it."""
-    return connect(settings, cache_folder=asked.cache_folder, reporter=reporter, trust_egg_info=asked.trust_egg_info)
+def open_connection(
+    asked: Asked, request: Request, settings: Settings, reporter: Reporter
+) -> AbstractContextManager[Connection]:
+    """The connected world, with what was asked of it, and what was allowed."""
+    return connect(
+        settings,
+        cache_folder=asked.cache_folder,
+        reporter=reporter,
+        consent=Consent(
+            builds=frozenset(name if name == ALL else canonicalize_name(name) for name in asked.allow_build),
+            sandboxed=not asked.unsandboxed_build,
+            trust_egg_info=asked.trust_egg_info,
+        ),
+        build_constraints=request.build_constraints,
+    )
 
 
 def _several(fault: UsageFault) -> Sequence[UsageFault]:

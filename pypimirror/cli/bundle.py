@@ -76,7 +76,7 @@ def command(voice: Voice, /, output: str, channel: Label, as_json: bool, **optio
     asked = Asked(**options)
     with reporting(voice) as reporter:
         request, settings = ask(asked, reporter)
-        with open_connection(asked, settings, reporter) as connection:
+        with open_connection(asked, request, settings, reporter) as connection:
             target = sys.stdout.buffer if output == "-" else Path(output)
             bundled = bundle(request, connection, target, channel=channel, sequence=number, reporter=reporter)
         for note in bundled.notes:

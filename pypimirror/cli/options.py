@@ -128,6 +128,20 @@ wish_options = _together(
         help="Read constraints for what building sdists takes, and for nothing else.",
     ),
     click.option(
+        "--allow-build",
+        metavar="NAME",
+        multiple=True,
+        help="Let sdists of this project, or of ':all:', be built to learn what they need: code of theirs runs.",
+    ),
+    click.option(
+        "--build-wheels",
+        is_flag=True,
+        help="Build sdists here, with --allow-build, and carry the wheels where they serve the targets.",
+    ),
+    click.option(
+        "--unsandboxed-build", is_flag=True, help="Where this system has no sandbox: let builds see this machine."
+    ),
+    click.option(
         "--trust-egg-info",
         is_flag=True,
         help="Believe what the egg-info of old sdists says that they depend on; the manifest tells.",

@@ -36,7 +36,7 @@ def command(voice: Voice, /, as_json: bool, **options: Any) -> None:  # noqa: FB
     asked = Asked(**options)
     with reporting(voice) as reporter:
         request, settings = ask(asked, reporter)
-        with open_connection(asked, settings, reporter) as connection:
+        with open_connection(asked, request, settings, reporter) as connection:
             made = plan(request, connection, reporter)
         for note in made.notes:
             reporter.note(note)

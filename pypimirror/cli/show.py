@@ -5,9 +5,10 @@ ISO 8601, ``null`` stands for "not known" or "none". A ``size`` beside ``files``
 ``kind`` says which of four it is:
 
 ``bundle``: name, channel, sequence, time, manifest (the sha256 that is the bundle's name), tool, base, bundle_size,
-    size, targets [name, python, platform, implementation, patches, files, size], sets [name, roots, constraints,
-    prereleases, only_binary, no_binary, prefer_binary], resolutions [set, target, patches, pins], uncovered [set,
-    target, patches, reason], projects [name, status, reason, versions], files, members [path, size, sha256]
+    size, targets [name, python, platform, implementation, patches, files, size], sets [name, builds, roots,
+    constraints, prereleases, only_binary, no_binary, prefer_binary], resolutions [set, target, patches, pins],
+    uncovered [set, target, patches, reason], projects [name, status, reason, versions], files, members [path, size,
+    sha256], built [source, sha256, backend, requirements [filename, sha256], sandboxed, output]
 ``tree``: tree, plain, generation, channels [name, projects, files, size, bundles [name, sequence, time, manifest, tool,
     base, files, size, targets]], targets [name, channels], projects [name, channel, status, reason, versions],
     hidden [project, channel, behind, versions], files (each with its channel), size

@@ -15,7 +15,7 @@ from pypimirror.cli.pin_tree import PinTree, alike, heading, select_targets, tar
 from pypimirror.cli.show_source import ShownBundle, is_sdist, moment, size_of
 from pypimirror.cli.sizes import count, size
 from pypimirror.index.languages import compiler_note
-from pypimirror.model.manifest import BundledFile, BundledSet, Manifest, WrittenRequirement
+from pypimirror.model.manifest import BuildRecord, BundledFile, BundledSet, Manifest, WrittenRequirement
 from pypimirror.model.names import FileName, Label, NormalizedName
 from pypimirror.model.plan import Resolution
 from pypimirror.model.targets import Target
@@ -46,7 +46,10 @@ def words(shown: ShownBundle, *, verbose: bool = False) -> Iterator[str]:
     yield from (f"  {name:<9} {text}" for name, text in _summary(shown))
     yield from ("", "Targets", *(_targets(manifest) if manifest.targets else ["  none"]))
     for each in manifest.sets:
-        yield from ("", f"Set {each.name}", *_set(manifest, each, verbose=verbose))
+        heading = f"Set {each.name}" if each.builds is None else f"To build {each.builds}"
+        yield from ("", heading, *_set(manifest, each, verbose=verbose))
+    if manifest.built:
+        yield from ("", "Run by the builder", *dict.fromkeys(map(_said_of_run, manifest.built)))
     said = {project.name: (project.status, project.reason) for project in manifest.projects}
     if known := list(worth_knowing(manifest.files, said, verbose=verbose)):
         yield from ("", "Worth knowing", *known)
@@ -59,6 +62,14 @@ def words(shown: ShownBundle, *, verbose: bool = False) -> Iterator[str]:
     targets = targets_by_file(manifest.targets, manifest.resolutions)
     ends = {name: select_targets(some, len(manifest.targets)) for name, some in targets.items()}
     yield from ("", "Files", *file_rows(manifest.files, {file.filename: "no target" for file in manifest.files} | ends))
+
+
+def _said_of_run(each: BuildRecord) -> str:
+    """One line for each environment in which a backend ran."""
+    place = "in a sandbox" if each.sandboxed else "WITHOUT a sandbox"
+    tools = ", ".join(filename for filename, _ in each.requirements) or "nothing"
+    made = f"made {each.output}" if each.output else "told what it needs"
+    return f"  {each.source}: {each.backend} {made}, {place}, with {tools}"
 
 
 def _summary(shown: ShownBundle) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from pypimirror.bundle.reader import open_bundle
 from pypimirror.cli.printable import printable
+from pypimirror.cli.standard_input import standard_input
 from pypimirror.errors import IntegrityFault
 from pypimirror.model import manifest_json
 from pypimirror.model.manifest import BundledFile, Manifest
@@ -84,7 +84,7 @@ def open_source(source: str) -> ShownBundle | ShownTree:
     Raises UsageFault, Incomplete, IntegrityFault, DiskFault as ``open_bundle`` and ``look`` do.
     """
     if source == "-":
-        with open_bundle(sys.stdin.buffer) as bundle:
+        with open_bundle(standard_input()) as bundle:
             return ShownBundle(manifest=bundle.manifest, digest=bundle.digest, shown=source)
     path = Path(source)
     with telling(f"reading {source}"):

@@ -13,6 +13,7 @@ from pypimirror.cli.options import speech_options
 from pypimirror.cli.printable import printable, screen
 from pypimirror.cli.progress import reporting
 from pypimirror.cli.sizes import count, size
+from pypimirror.cli.standard_input import standard_input
 from pypimirror.cli.voice import Voice
 from pypimirror.closed import verify
 from pypimirror.model.findings import Finding, Kind, Report
@@ -56,7 +57,7 @@ def command(context: click.Context, source: str, *, quick: bool, as_json: bool) 
     """
     voice: Voice = context.obj
     with reporting(voice) as reporter:
-        report = verify(sys.stdin.buffer if source == "-" else Path(source), quick=quick, reporter=reporter)
+        report = verify(standard_input() if source == "-" else Path(source), quick=quick, reporter=reporter)
         for note in report.notes:
             reporter.note(printable(note))
     if as_json:

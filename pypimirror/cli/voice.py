@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import click
 
+from pypimirror.disk import disk_fault
 from pypimirror.errors import PypimirrorError
 
 __all__ = ["Voice"]
@@ -42,8 +43,14 @@ class Voice:
             click.echo(text, err=True)
 
     def data(self, text: str) -> None:
-        """What was asked for, on standard output."""
-        click.echo(text)
+        """What was asked for, on standard output. Raises DiskFault where that can't take it; BrokenPipeError passes."""
+        try:
+            click.echo(text)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - what is left must not be tried again
+            raise disk_fault(error, "writing to standard output") from error
 
     @property
     def colored(self) -> bool:

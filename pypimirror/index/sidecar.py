@@ -8,12 +8,12 @@ from __future__ import annotations
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from pypimirror.errors import IntegrityFault
-from pypimirror.index.metadata import parse_core_metadata
+from pypimirror.index.metadata import MAX_BYTES, parse_core_metadata
 from pypimirror.model.files import CoreMetadata
 from pypimirror.model.manifest import BundledFile
 from pypimirror.model.names import parse_file_name
 
-__all__ = ["contradiction"]
+__all__ = ["contradiction", "oversize"]
 
 
 def contradiction(file: BundledFile, metadata: bytes) -> str:
@@ -36,6 +36,12 @@ def contradiction(file: BundledFile, metadata: bytes) -> str:
     if not _admits_no_more(file, said):
         return f"the manifest says that it runs on Python {file.requires_python}, its metadata {said.requires_python}"
     return ""
+
+
+def oversize(file: BundledFile) -> str:
+    """What is wrong with the size that the manifest gives the metadata sibling; empty where it can be read whole."""
+    size = file.metadata.size if file.metadata is not None else 0
+    return f"no core metadata has {size} bytes" if size > MAX_BYTES else ""
 
 
 def _admits_no_more(file: BundledFile, said: CoreMetadata) -> bool:

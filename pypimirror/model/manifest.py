@@ -17,6 +17,7 @@ from pypimirror.model.targets import Target
 
 __all__ = [
     "FORMAT",
+    "BuildRecord",
     "BundledFile",
     "BundledProject",
     "BundledSet",
@@ -117,11 +118,28 @@ class Member:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BuildRecord:
+    """A source whose build backend was run by the builder, because a person allowed it.
+
+    ``source`` names it, ``sha256`` is of its archive, None for a folder. ``requirements`` are the wheels that its
+    environment was made of, with their digests. ``output`` is the wheel that came out, empty where just questions were
+    asked.
+    """
+
+    source: str
+    sha256: Sha256 | None
+    backend: str
+    requirements: tuple[tuple[FileName, Sha256], ...]
+    sandboxed: bool
+    output: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
     """The full list. ``sequence`` is in seconds since 1970; ``base`` is the digest a delta was made against, or None.
 
     Order: ``targets`` and ``sets`` as asked for; ``resolutions`` by set, target, newest patch first; ``files`` by name;
-    ``projects`` by name; ``members`` by path.
+    ``projects`` by name; ``members`` by path; ``built`` as it was run.
     """
 
     channel: Label
@@ -134,6 +152,7 @@ class Manifest:
     projects: tuple[BundledProject, ...]
     uncovered: tuple[Uncovered, ...] = ()
     members: tuple[Member, ...] = ()
+    built: tuple[BuildRecord, ...] = ()
     base: Sha256 | None = None
 
     @property

@@ -18,6 +18,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from pypimirror.model.files import LearntFrom
 from pypimirror.model.manifest import (
     FORMAT,
+    BuildRecord,
     BundledFile,
     BundledProject,
     BundledSet,
@@ -26,6 +27,7 @@ from pypimirror.model.manifest import (
     Sidecar,
     WrittenRequirement,
 )
+from pypimirror.model.manifest_out import manifest_out
 from pypimirror.model.names import (
     FileName,
     NormalizedName,
@@ -39,7 +41,7 @@ from pypimirror.model.names import (
 )
 from pypimirror.model.plan import Pin, Resolution, Uncovered, Want
 from pypimirror.model.reading import Malformed, Node
-from pypimirror.model.target_json import patches_in, patches_out, target_in, target_out
+from pypimirror.model.target_json import patches_in, target_in
 
 __all__ = ["MAX_BYTES", "digest", "dump", "parse"]
 
@@ -56,7 +58,7 @@ T = TypeVar("T")
 
 def dump(manifest: Manifest) -> bytes:
     """The canonical bytes."""
-    text = json.dumps(_manifest_out(manifest), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(manifest_out(manifest), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return text.encode("ascii") + b"\n"
 
 
@@ -83,95 +85,6 @@ def _no_float(text: str) -> float:
     raise ValueError(f"a float: {text[:40]}")
 
 
-# ---- out ------------------------------------------------------------------------------------------------------------
-
-
-def _manifest_out(manifest: Manifest) -> dict[str, object]:
-    return {
-        "format": FORMAT,
-        "channel": manifest.channel,
-        "sequence": manifest.sequence,
-        "base": manifest.base,
-        "tool": manifest.tool,
-        "targets": [target_out(target) for target in manifest.targets],
-        "sets": [_set_out(each) for each in manifest.sets],
-        "resolutions": [_resolution_out(each) for each in manifest.resolutions],
-        "uncovered": [
-            {"set": gap.set, "target": gap.target, "patches": patches_out(gap.patches), "reason": gap.reason}
-            for gap in manifest.uncovered
-        ],
-        "projects": [{"name": each.name, "status": each.status, "reason": each.reason} for each in manifest.projects],
-        "files": [_file_out(file) for file in manifest.files],
-        "members": [{"path": each.path, "size": each.size, "sha256": each.sha256} for each in manifest.members],
-    }
-
-
-def _set_out(each: BundledSet) -> dict[str, object]:
-    return {
-        "name": each.name,
-        "roots": [_written_out(root) for root in each.roots],
-        "constraints": [_written_out(constraint) for constraint in each.constraints],
-        "prereleases": each.prereleases,
-        "only_binary": list(each.only_binary),
-        "no_binary": list(each.no_binary),
-        "prefer_binary": each.prefer_binary,
-        "builds": each.builds,
-    }
-
-
-def _written_out(written: WrittenRequirement) -> dict[str, object]:
-    return {
-        "requirement": written.requirement,
-        "origin": written.origin,
-        "hashes": list(written.hashes),
-        "filename": written.filename,
-    }
-
-
-def _resolution_out(each: Resolution) -> dict[str, object]:
-    return {
-        "set": each.set,
-        "target": each.target,
-        "patches": patches_out(each.patches),
-        "pins": [
-            {
-                "project": pin.project,
-                "version": str(pin.version),
-                "file": pin.file,
-                "extras": list(pin.extras),
-                "wanted_by": [[want.by, want.text] for want in pin.wanted_by],
-            }
-            for pin in each.pins
-        ],
-    }
-
-
-def _sidecar_out(sidecar: Sidecar | None) -> dict[str, object] | None:
-    return None if sidecar is None else {"sha256": sidecar.sha256, "size": sidecar.size}
-
-
-def _file_out(file: BundledFile) -> dict[str, object]:
-    return {
-        "filename": file.filename,
-        "project": file.project,
-        "version": str(file.version),
-        "sha256": file.sha256,
-        "size": file.size,
-        "requires_python": file.requires_python,
-        "requires_dist": list(file.requires_dist),
-        "provides_extra": list(file.provides_extra),
-        "yanked": file.yanked,
-        "upload_time": file.upload_time,
-        "metadata": _sidecar_out(file.metadata),
-        "index": file.index,
-        "index_hash": file.index_hash,
-        "build_requires": None if file.build_requires is None else list(file.build_requires),
-        "languages": list(file.languages),
-        "learnt_from": file.learnt_from,
-        "provenance": _sidecar_out(file.provenance),
-    }
-
-
 # ---- in -------------------------------------------------------------------------------------------------------------
 
 
@@ -181,7 +94,7 @@ def _manifest_in(top: Node) -> Manifest:
         raise Malformed("format", f"this version reads format {FORMAT}, not {version}")
     at = top.fields(
         "format", "channel", "sequence", "base", "tool", "targets", "sets", "resolutions", "uncovered",
-        "projects", "files", "members",
+        "projects", "files", "members", "built",
     )  # fmt: skip
     manifest = Manifest(
         channel=at["channel"].checked(label),
@@ -195,6 +108,7 @@ def _manifest_in(top: Node) -> Manifest:
         projects=tuple(map(_project_in, at["projects"].items())),
         files=tuple(map(_file_in, at["files"].items())),
         members=tuple(map(_member_in, at["members"].items())),
+        built=tuple(map(_built_in, at["built"].items())),
     )
     _check_references(manifest)
     return manifest
@@ -366,6 +280,22 @@ def _file_in(node: Node) -> BundledFile:
         languages=at["languages"].texts(),
         learnt_from=at["learnt_from"].checked(_learnt_from),
         provenance=at["provenance"].maybe(_sidecar_in),
+    )
+
+
+def _built_in(node: Node) -> BuildRecord:
+    at = node.fields("source", "sha256", "backend", "requirements", "sandboxed", "output")
+    requirements = []
+    for each in at["requirements"].items():
+        pair = each.fields("filename", "sha256")
+        requirements.append((pair["filename"].checked(file_name), pair["sha256"].checked(sha256_of_hex)))
+    return BuildRecord(
+        source=at["source"].text(limit=4096),
+        sha256=at["sha256"].maybe(lambda n: n.checked(sha256_of_hex)),
+        backend=at["backend"].text(limit=1000),
+        requirements=tuple(requirements),
+        sandboxed=at["sandboxed"].flag(),
+        output=at["output"].text(limit=255),
     )
 
 

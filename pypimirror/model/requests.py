@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from pypimirror.model.files import ListedFile
 from pypimirror.model.names import FileName, Label, NormalizedName
 
-__all__ = ["ALL", "Constraint", "FormatControl", "Origin", "Policy", "Root", "WishSet"]
+__all__ = ["ALL", "Consent", "Constraint", "FormatControl", "Origin", "Policy", "Root", "WishSet"]
 
 ALL = ":all:"
 
@@ -79,6 +79,22 @@ class Policy:
     allow_unhashed: bool = False
     align: bool = False
     exclude_newer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consent:
+    """What a person allows that runs the code of strangers, or takes their word.
+
+    ``builds`` are the projects whose build backend may run: normalised names, or ``:all:``. Where not ``sandboxed``,
+    it runs in plain sight of this machine.
+    """
+
+    builds: frozenset[str] = frozenset()
+    sandboxed: bool = True
+    trust_egg_info: bool = False
+
+    def may_build(self, project: NormalizedName) -> bool:
+        return ALL in self.builds or project in self.builds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

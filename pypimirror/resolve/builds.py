@@ -23,7 +23,7 @@ from pypimirror.model.targets import Target
 from pypimirror.resolve.answers import Answer, solve_target
 from pypimirror.resolve.needs import parse_requirement
 
-__all__ = ["set_name", "solve_builds"]
+__all__ = ["set_name", "solve_builds", "solve_environment"]
 
 _LONGEST_NAME = 100
 _WITHOUT_WHEEL = Version("70.1")
@@ -61,11 +61,28 @@ def solve_builds(answers: Iterable[Answer], index: Index, constraints: tuple[Con
             continue
         done.add((job.filename, job.target.name))
         try:
-            answer = _solve(job, index, constraints)
+            answer = _solve(job, index.core_metadata(job.file).build_requires or (), index, constraints)
         except ResolutionFault as fault:
             raise _named(fault, job) from None
         yield answer
         waiting += _jobs(answer, (*job.above, job.filename))
+
+
+def solve_environment(
+    file: ListedFile,
+    requires: tuple[str, ...],
+    *,
+    target: Target,
+    policy: Policy,
+    index: Index,
+    constraints: tuple[Constraint, ...],
+) -> Answer:
+    """What building one sdist on one target takes, given what it *requires*. Raises as ``solve_builds`` does."""
+    job = _Job(file=file, target=target, policy=policy, above=())
+    try:
+        return _solve(job, requires, index, constraints)
+    except ResolutionFault as fault:
+        raise _named(fault, job) from None
 
 
 def set_name(filename: FileName, *, with_wheel: bool = False) -> Label:
@@ -86,8 +103,8 @@ def _jobs(answer: Answer, above: tuple[FileName, ...]) -> Iterator[_Job]:
             yield _Job(file=files[filename], target=answer.target, policy=answer.wishes.policy, above=above)
 
 
-def _solve(job: _Job, index: Index, constraints: tuple[Constraint, ...]) -> Answer:
-    wishes = _wishes(job, index, constraints)
+def _solve(job: _Job, requires: tuple[str, ...], index: Index, constraints: tuple[Constraint, ...]) -> Answer:
+    wishes = _wishes(job, requires, constraints)
     answer = solve_target(wishes, job.target, index)
     if any(map(_wants_wheel, answer.resolutions)):
         name = set_name(job.filename, with_wheel=True)  # a set of its own: another target may do without
@@ -96,11 +113,10 @@ def _solve(job: _Job, index: Index, constraints: tuple[Constraint, ...]) -> Answ
     return answer
 
 
-def _wishes(job: _Job, index: Index, constraints: tuple[Constraint, ...]) -> WishSet:
+def _wishes(job: _Job, requires: tuple[str, ...], constraints: tuple[Constraint, ...]) -> WishSet:
     """The set that builds an sdist. As in pip, formats and pre-releases are handed down to it, hashes are not."""
     policy = replace(job.policy, require_hashes=False, align=False)
-    texts = index.core_metadata(job.file).build_requires or ()
-    roots = tuple(_root(text, job) for text in texts)
+    roots = tuple(_root(text, job) for text in requires)
     return WishSet(
         name=set_name(job.filename), roots=roots, constraints=constraints, policy=policy, builds=job.filename
     )

@@ -83,6 +83,8 @@ class Dependencies:
         try:
             metadata = self._index.core_metadata(candidate.file)
         except ResolutionFault as fault:
+            if fault.code != "metadata-not-static":
+                raise  # a build that a person allowed, and that failed: older versions are not what was asked for
             return _rejection(candidate, Refusal.METADATA, str(fault))
         except IntegrityFault as fault:
             if fault.code not in _BROKEN:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
 
 from pypimirror.errors import Incomplete, ResolutionFault
 from pypimirror.index.manifest_index import ManifestIndex, listed
-from pypimirror.model.manifest import BundledSet, Manifest, WrittenRequirement
+from pypimirror.model.manifest import BundledFile, BundledSet, Manifest, WrittenRequirement
 from pypimirror.model.names import FileName, Label
 from pypimirror.model.plan import Pin, Resolution
 from pypimirror.model.requests import Constraint, FormatControl, Origin, Policy, Root, WishSet
@@ -19,6 +19,12 @@ from pypimirror.resolve.judge import Judge
 from pypimirror.resolve.solve import Clash, solve
 
 __all__ = ["Proof", "check", "prove", "wish_set"]
+
+_AGAIN = "bundle it again, and render that bundle"
+_HIDDEN = (
+    "its own files suffice, so something else that is served is in the way; perhaps an upper channel hides what it "
+    "needs ('pypimirror show' tells): add that to the upper channel, or state another order by 'render --channels'"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +51,8 @@ def check(manifest: Manifest, served: ManifestIndex | None = None) -> Proof:
     Once with the files of its own pins alone: the answer must be those pins. And once with the whole manifest, or all
     that is *served*, as a client meets it: there must be an answer; where it has other pins, a note says so.
     """
-    sets = {each.name: wish_set(each, manifest) for each in manifest.sets}
+    files = {file.filename: file for file in manifest.files}
+    sets = {each.name: _wish_set(each, files) for each in manifest.sets}
     targets = {target.name: target for target in manifest.targets}
     whole = served or ManifestIndex(manifest.files, manifest.projects)
     faults: list[Incomplete] = []
@@ -53,12 +60,12 @@ def check(manifest: Manifest, served: ManifestIndex | None = None) -> Proof:
     for resolution in manifest.resolutions:
         wishes, target = sets[resolution.set], targets[resolution.target]
         pinned = _files(resolution.pins)
-        own = ManifestIndex((file for file in manifest.files if file.filename in pinned), manifest.projects)
+        own = ManifestIndex([files[name] for name in sorted(pinned)], manifest.projects)
         try:
             for pins in _solve_again(wishes, target, resolution, own):
                 if _files(pins) != pinned:
                     raise _other_pins(resolution, pins)
-            for pins in _solve_again(wishes, target, resolution, whole):
+            for pins in _solve_again(wishes, target, resolution, whole, served=served is not None):
                 notes.update(dict.fromkeys(_differences(resolution, pins)))
         except Incomplete as fault:
             faults.append(fault)
@@ -68,8 +75,10 @@ def check(manifest: Manifest, served: ManifestIndex | None = None) -> Proof:
 
 def wish_set(each: BundledSet, manifest: Manifest) -> WishSet:
     """A set as it was asked for, made again of what the manifest says."""
-    files = {file.filename: file for file in manifest.files}
+    return _wish_set(each, {file.filename: file for file in manifest.files})
 
+
+def _wish_set(each: BundledSet, files: Mapping[FileName, BundledFile]) -> WishSet:
     def written(text: WrittenRequirement) -> Root:
         file = files.get(text.filename) if text.filename is not None else None
         return Root(
@@ -110,7 +119,7 @@ def _not_built(manifest: Manifest) -> Iterator[Incomplete]:
                 yield Incomplete(
                     f"set {resolution.set} on {resolution.target}: nothing says what {pin.file} is built with",
                     code="incomplete",
-                    hint="bundle it again, and render that bundle",
+                    hint=_AGAIN,
                 )
 
 
@@ -129,7 +138,7 @@ def _origin(text: str) -> Origin:
 
 
 def _solve_again(
-    wishes: WishSet, target: Target, resolution: Resolution, index: ManifestIndex
+    wishes: WishSet, target: Target, resolution: Resolution, index: ManifestIndex, *, served: bool = False
 ) -> Iterator[tuple[Pin, ...]]:
     """The pins for each interval of the resolution's patch releases, cut where an answer of this solve turns."""
     waiting = [resolution.patches]
@@ -139,18 +148,19 @@ def _solve_again(
         try:
             yield solve(wishes, judge, index, accept_older=True).pins
         except Clash as clash:
-            raise _incomplete(resolution, explain(clash, wishes, judge, index)) from None
+            raise _incomplete(resolution, explain(clash, wishes, judge, index), served=served) from None
         except ResolutionFault as fault:
-            raise _incomplete(resolution, fault) from None
+            raise _incomplete(resolution, fault, served=served) from None
         *newer, _ = interval.split(frozenset(judge.breakpoints))
         waiting.extend(newer)
 
 
-def _incomplete(resolution: Resolution, fault: ResolutionFault) -> Incomplete:
+def _incomplete(resolution: Resolution, fault: ResolutionFault, *, served: bool) -> Incomplete:
+    among = "what is served" if served else "these files alone"
     return Incomplete(
-        f"set {resolution.set} can't be installed on {resolution.target} from these files alone: {fault}",
+        f"set {resolution.set} can't be installed on {resolution.target} from {among}: {fault}",
         code="incomplete",
-        hint="bundle it again, and render that bundle",
+        hint=_HIDDEN if served else _AGAIN,
     )
 
 
@@ -160,11 +170,11 @@ def _other_pins(resolution: Resolution, pins: tuple[Pin, ...]) -> Incomplete:
         f"set {resolution.set} on {resolution.target}: solved again from its own files alone, it takes other ones: "
         f"missing {sorted(wanted - found)}, extra {sorted(found - wanted)}",
         code="incomplete",
-        hint="bundle it again, and render that bundle",
+        hint=_AGAIN,
     )
 
 
-def _files(pins: tuple[Pin, ...]) -> set[str]:
+def _files(pins: tuple[Pin, ...]) -> set[FileName]:
     return {pin.file for pin in pins}
 
 
