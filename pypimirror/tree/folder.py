@@ -85,7 +85,8 @@ def open_tree(path: Path, *, plain: bool = False, wait: float = 0, disk: Disk = 
     with telling(f"opening {shown}"):
         root = path.resolve()
         _check_ours(root, shown)
-        _make_folders(disk, [*reversed(root.parents), root, root / MARK])
+        for made in _make_folders(disk, [*reversed(root.parents), root, root / MARK]):
+            disk.sync_folder(made.parent)  # the mark comes before all else, or the folder is taken for somebody else's
     at = Layout(root)
     with ExitStack() as stack:
         with telling(f"locking {shown}"):
@@ -121,13 +122,16 @@ def _check_ours(root: Path, shown: str) -> None:
         )
 
 
-def _make_folders(disk: Disk, folders: Iterable[Path]) -> None:
-    for folder in folders:
+def _make_folders(disk: Disk, folders: Iterable[Path]) -> list[Path]:
+    """Those that were not there."""
+    missing = [folder for folder in folders if not folder.is_dir()]
+    for folder in missing:
         try:
             ensure_folder(disk, folder)
         except FileExistsError:
             if not folder.is_dir():  # else another process was quicker
                 raise
+    return missing
 
 
 def _settle_plain(at: Layout, shown: str, disk: Disk, *, plain: bool) -> bool:
@@ -198,6 +202,7 @@ def _drop_generation(tree: Tree, number: int) -> None:
         kept = tree.contents.packages.keys() | tree.previous.packages.keys()
         for name in contents.packages.keys() - kept:
             _remove_if_there(tree.disk, tree.at.packages / name)
+        tree.disk.sync_folder(tree.at.packages)  # or what lists them may be gone, and they may be there for ever
         _remove_if_there(tree.disk, folder / MANIFEST)
     tree.disk.remove_tree(folder)
 

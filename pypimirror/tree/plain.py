@@ -29,12 +29,16 @@ def publish_plain(tree: Tree, pages: Sequence[Page], contents: Contents, *, now:
         # What left in the step before this one has had its time; nothing served names it any more.
         for name in sorted(older.packages.keys() - old.packages.keys() - contents.packages.keys()):
             _remove(tree, at.packages / name)
+        disk.sync_folder(at.packages)  # or what lists them may be gone, and they may be there for ever
         put(disk, at.previous_contents, dump(old), part=at.incoming / "previous.part")
-    settle(disk, at.incoming, at.packages)
+    settle(disk, at.incoming, at.packages, at.manifests, at.mark, at.root)
     for part, path in parts:
         _make_page_folder(tree, path)
         disk.rename(part, path)
         _remove(tree, path.with_name(f"{path.name}.gz"))  # a server would prefer the stale one
+    # Before the manifest says that they are there: a run that finds them said does not look again.
+    folders = {folder for _, path in parts for folder in (path.parent, path.parent.parent)}
+    settle(disk, *sorted(folders - {at.root.parent}))
     put(
         disk,
         at.root / MANIFEST,

@@ -100,13 +100,7 @@ def publish(
             settle(tree.disk, tree.at.packages)
         if changed:
             tree.advance(contents)
-        try:
-            _clear_incoming(tree, asked)
-            if changed:
-                sweep(tree)
-        except OSError as error:  # what was asked for is done: a failed command changes nothing that a client sees
-            fault = disk_fault(error, f"removing what {tree.shown} needs no longer")
-            reporter.note(f"{fault}; what is served is new and whole, and the next run removes the rest")
+        _tidy(tree, asked, changed=changed, reporter=reporter)
     return Published(
         generation=tree.generation,
         changed=changed,
@@ -171,6 +165,17 @@ def _keep_manifests(tree: Tree, composition: Composition) -> None:
         path = tree.at.manifest(each.digest)
         if not path.exists():
             write_new(tree.disk, path, manifest_json.dump(each.manifest))
+
+
+def _tidy(tree: Tree, asked: Iterable[Sha256], *, changed: bool, reporter: Reporter) -> None:
+    """Remove what is needed no longer. What fails here is a note: a failed command changes nothing that clients see."""
+    try:
+        _clear_incoming(tree, asked)
+        if changed:
+            sweep(tree)
+    except OSError as error:
+        fault = disk_fault(error, f"removing what {tree.shown} needs no longer")
+        reporter.note(f"{fault}; what is served is new and whole, and the next run removes the rest")
 
 
 def _clear_incoming(tree: Tree, asked: Iterable[Sha256]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pypimirror.model.names import Sha256
 from pypimirror.model.reading import Malformed
 from pypimirror.tree.compose import Accepted
 from pypimirror.tree.contents import Contents, parse
+from pypimirror.tree.hashing import NotRegular, read_regular
 from pypimirror.tree.layout import MANIFEST, Layout
 
 __all__ = ["current_generation", "damaged", "generations", "read_accepted", "read_contents", "read_generation"]
@@ -20,11 +22,17 @@ _GENERATION = re.compile(r"generations/([1-9][0-9]{0,17})")
 
 def current_generation(at: Layout) -> int:
     """The number of the generation that is served; 0 where nothing is yet. Raises IntegrityFault, OSError."""
-    if not at.current.is_symlink():
+    try:
+        text = at.current.readlink().as_posix()
+    except FileNotFoundError:  # and no other error: what is taken for unpublished is swept
         if max(generations(at), default=0) > 1:
-            raise damaged(at.current, "it is gone, though generations were published")
+            raise damaged(at.current, "it is gone, though generations were published") from None
         return 0
-    match = _GENERATION.fullmatch(at.current.readlink().as_posix())
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise damaged(at.current, "it is no link") from None
+        raise
+    match = _GENERATION.fullmatch(text)
     if match is None:
         raise damaged(at.current, "it names no generation")
     return int(match[1])
@@ -44,7 +52,7 @@ def read_generation(at: Layout, number: int) -> Contents:
 def read_contents(path: Path, *, missing_ok: bool = False) -> Contents:
     """The contents at *path*. Raises IntegrityFault where they can't be trusted, OSError."""
     try:
-        data = path.read_bytes()
+        data = _read(path)
     except FileNotFoundError:
         if missing_ok:
             return Contents()
@@ -58,7 +66,7 @@ def read_contents(path: Path, *, missing_ok: bool = False) -> Contents:
 def read_accepted(path: Path, digest: Sha256) -> Accepted:
     """The manifest at *path*, which is named by its digest. Raises IntegrityFault, OSError."""
     try:
-        data = path.read_bytes()
+        data = _read(path)
     except FileNotFoundError:
         raise damaged(path, "it is missing") from None
     if manifest_json.digest(data) != digest:
@@ -67,6 +75,14 @@ def read_accepted(path: Path, digest: Sha256) -> Accepted:
         return Accepted(digest=digest, manifest=manifest_json.parse(data))
     except Malformed as error:
         raise damaged(path, str(error)) from None
+
+
+def _read(path: Path) -> bytes:
+    """A record as it stands: never through a link, nothing that waits or has no end. Raises IntegrityFault, OSError."""
+    try:
+        return read_regular(path, limit=manifest_json.MAX_BYTES)
+    except NotRegular as error:
+        raise damaged(path, f"it is {error.strerror}") from None
 
 
 def damaged(path: Path, what: str) -> IntegrityFault:

@@ -52,7 +52,8 @@ class Stock:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._listed = {**tree.previous.packages, **tree.contents.packages}
-        self._names: dict[Sha256, str] = {each.sha256: name for name, each in self._listed.items()}
+        self._names: dict[Sha256, list[str]] = {}
+        self._note_names(self._listed)
         self._sizes = {_PACKAGES: _sizes(tree.at.packages), _INCOMING: _sizes(tree.at.incoming)}
 
     def stands(self, name: str, served: Served, *, hashed: bool = False) -> bool:
@@ -75,14 +76,15 @@ class Stock:
         self._vouch(_INCOMING, served.sha256)
 
     def elsewhere(self, served: Served) -> Path | None:
-        """The path of these bytes under another published name."""
-        name = self._names.get(served.sha256)
-        if name is None or not self.stands(name, served, hashed=True):
-            return None
-        return self._tree.at.packages / name
+        """The path of these bytes under another name: one that is published, or one that is wanted."""
+        for name in sorted(self._names.get(served.sha256, ())):
+            if self.stands(name, served, hashed=True):
+                return self._tree.at.packages / name
+        return None
 
     def missing(self, wanted: Mapping[str, Served]) -> tuple[Missing, ...]:
         """What of *wanted* can be had from nowhere, by name."""
+        self._note_names(wanted)  # a run that was cut short may have taken the only copy there
         return tuple(
             Missing(name=name, size=served.size)
             for name, served in sorted(wanted.items())
@@ -94,6 +96,7 @@ class Stock:
 
         Raises PolicyFault where a name is still published, or was a moment ago, with other bytes.
         """
+        self._note_names(wanted)
         copies: list[Move] = []
         renames: dict[Sha256, Move] = {}
         for name, served in sorted(wanted.items()):
@@ -111,6 +114,12 @@ class Stock:
             else:
                 renames[served.sha256] = Move(name=name, served=served, source=source, is_copy=False)
         return (*copies, *renames.values())  # what is renamed can't be copied any more
+
+    def _note_names(self, files: Mapping[str, Served]) -> None:
+        for name, served in files.items():
+            names = self._names.setdefault(served.sha256, [])
+            if name not in names:
+                names.append(name)
 
     def carry_out(self, move: Move) -> None:
         """One step. Raises IntegrityFault where the source changed under our hands."""

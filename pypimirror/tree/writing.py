@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,12 +56,17 @@ def put(disk: Disk, path: Path, data: bytes, *, part: Path, time: int | None = N
     """A file that may be there already: written and synced as *part*, then renamed over it."""
     if part.exists():
         disk.remove(part)
-    with disk.create(part) as file:
-        disk.write(file, data)
-        disk.sync_file(file)
-    if time is not None:
-        disk.set_time(part, time)
-    disk.rename(part, path)
+    try:
+        with disk.create(part) as file:
+            disk.write(file, data)
+            disk.sync_file(file)
+        if time is not None:
+            disk.set_time(part, time)
+        disk.rename(part, path)
+    except BaseException:
+        with suppress(OSError):
+            disk.remove(part)
+        raise
 
 
 def settle(disk: Disk, *folders: Path) -> None:
