@@ -24,12 +24,12 @@ __all__ = ["cli", "main"]
 
 _COMMANDS = {
     "bundle": "Resolve, download and pack one bundle for the closed network.",
-    "config": "Print settings for pip, uv or nginx, ready to paste.",
     "plan": "Show what a bundle would hold, and why; download nothing.",
     "render": "Verify bundles and publish them as a static tree.",
     "verify": "Check every byte and page of a bundle or a tree, and that it installs.",
-    "serve": "Serve a tree over HTTP, to look at it; not for production.",
     "show": "Show what a bundle or a tree holds, why, and for which targets.",
+    "config": "Print settings for pip, uv or nginx, ready to paste.",
+    "serve": "Look at a tree in a browser; not for production.",
     "target": "Describe this interpreter as a target, to carry to the connected host.",
 }
 
