@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from pypimirror.bundle.audit import audit_bundle
 from pypimirror.bundle.faults import BundleFault
 from pypimirror.bundle.reader import Bundle, open_bundle
-from pypimirror.errors import BusyFault
+from pypimirror.errors import BusyFault, IntegrityFault
 from pypimirror.index.manifest_index import ManifestIndex
 from pypimirror.model.findings import Finding, Kind, Report
 from pypimirror.model.manifest import BundledProject, Manifest
@@ -81,14 +81,20 @@ def render(
 def verify(source: Path | BinaryIO, *, quick: bool = False, reporter: Reporter | None = None) -> Report:
     """Look at a bundle, or at the tree in a folder, and tell all that is wrong. Writes nothing, holds no lock.
 
-    With *quick* sizes stand in for the hashes of files, and nothing is solved again.
+    With *quick* sizes stand in for the hashes of files, pages are not compared with what the bundles say, and nothing
+    is solved again.
 
     Raises UsageFault where *source* is neither, Incomplete where a tree serves nothing yet, BusyFault where a tree was
     published meanwhile, DiskFault where it can't be read at all.
     """
     reporter = reporter or Reporter()
-    if isinstance(source, Path) and source.is_dir():
-        return _verify_tree(look(source), quick=quick, reporter=reporter)
+    if isinstance(source, Path) and _is_folder(source):
+        try:
+            view = look(source)
+        except IntegrityFault as fault:  # its own records can't be trusted: nothing can be checked against them
+            found = Finding.of(fault, kind=Kind.CHANGED, path="")
+            return Report(what="tree", name=str(source), quick=quick, findings=(found,))
+        return _verify_tree(view, quick=quick, reporter=reporter)
     name = str(source) if isinstance(source, Path) else "the bundle on standard input"
     try:
         with open_bundle(source, reporter=reporter) as bundle:
@@ -96,6 +102,11 @@ def verify(source: Path | BinaryIO, *, quick: bool = False, reporter: Reporter |
     except BundleFault as fault:  # not even its manifest can be read
         finding = Finding.of(fault, kind=Kind.CHANGED, path=fault.part)
         return Report(what="bundle", name=name, quick=quick, findings=(finding,))
+
+
+def _is_folder(path: Path) -> bool:
+    with telling(f"reading {path}"):
+        return path.is_dir()
 
 
 def _verify_bundle(bundle: Bundle, *, quick: bool, reporter: Reporter) -> Report:

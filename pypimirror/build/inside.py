@@ -223,15 +223,15 @@ class _Watch:
         self._processes: int = order["limits"]["processes"]
 
     def run(self) -> int:
-        worker = os.fork()
-        if not worker:
-            _start(self._order, self._status.descriptor)
         if self._alone:
             _drop_rights()
             _prctl(_PR_SET_DUMPABLE, 0)  # nobody in here may look into this process, or stop it
+        worker = os.fork()
+        if not worker:
+            _start(self._order, self._status.descriptor)
         result, limit = self._wait(worker)
         # Before the end is told: who reads what the build left must find nobody writing.
-        self._end_all()
+        self._end_all(worker)
         if limit is not None:
             self._status.say(limit=limit)
         elif result is not None and os.WIFSIGNALED(result):
@@ -292,7 +292,7 @@ class _Watch:
                 continue
         return "memory" if held * resource.getpagesize() > self._memory else None
 
-    def _end_all(self) -> None:
+    def _end_all(self, worker: int) -> None:
         """None of the build is left when this returns; at most a few seconds, for what the kernel can't end."""
         until = time.monotonic() + 5
         while time.monotonic() < until:
@@ -300,6 +300,8 @@ class _Watch:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(-1, signal.SIGKILL)  # all of the namespace but this process
             else:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(worker, signal.SIGKILL)  # all there is to do where no /proc tells of the others
                 for process in self._others():
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(process, signal.SIGKILL)
@@ -321,7 +323,6 @@ def _start(order: dict[str, Any], status: int) -> NoReturn:
             signal.signal(number, signal.SIG_DFL)
         if order["namespaces"]:
             _leave_keys()
-            _drop_rights()
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         for name, value in order["limits"]["resources"].items():
             if hasattr(resource, name):

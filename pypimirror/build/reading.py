@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 __all__ = ["Unreadable", "opened", "sweep"]
 
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_FOLDER = _OPEN | os.O_DIRECTORY
+_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC")  # not all known to Windows, where nothing is built
+_OPEN = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in _FLAGS)
+_FOLDER = _OPEN | getattr(os, "O_DIRECTORY", 0)
 
 
 class Unreadable(ValueError):

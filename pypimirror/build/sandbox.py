@@ -179,8 +179,8 @@ class Sandbox(PlainSight):
                 sources.append((name, name, False))
         prefix = Path(sys.base_prefix).resolve()
         pythons = [] if prefix.is_relative_to("/usr") else [prefix]
-        sources += [(str(path), str(path), False) for path in (*pythons, *self._visible)]
         sources += [(str(view.folder), str(_INSIDE), True), (str(view.folder / "tmp"), "/tmp", True)]  # noqa: S108 - private
+        sources += [(str(path), str(path), False) for path in (*pythons, *self._visible)]  # below /tmp, perhaps
         return sources + [(str(ours), str(_INSIDE / name), False) for ours, name in view.readable], links
 
 

@@ -9,7 +9,7 @@ from pypimirror.bundle.faults import AGAIN, BundleFault
 from pypimirror.bundle.layout import Kind as Member
 from pypimirror.bundle.reader import Bundle, BundleMember
 from pypimirror.errors import DiskFault
-from pypimirror.index.sidecar import contradiction
+from pypimirror.index.sidecar import contradiction, oversize
 from pypimirror.model.findings import Checked, Finding, Kind
 
 __all__ = ["Audit", "audit_bundle"]
@@ -64,9 +64,14 @@ class Audit:
         if member.entry.kind is not Member.METADATA:
             member.skip()
             return
-        metadata = io.BytesIO()
-        member.copy_to(metadata)
-        if said := contradiction(self._by_path[member.entry.path], metadata.getvalue()):
+        file, metadata = self._by_path[member.entry.path], io.BytesIO()
+        said = oversize(file)
+        if said:
+            member.skip()
+        else:
+            member.copy_to(metadata)
+            said = contradiction(file, metadata.getvalue())
+        if said:
             self.findings.append(
                 Finding(
                     kind=Kind.CHANGED,
@@ -96,5 +101,5 @@ def audit_bundle(bundle: Bundle, *, quick: bool) -> Audit:
 def _finding(fault: BundleFault | DiskFault, path: str) -> Finding:
     if isinstance(fault, DiskFault):
         return Finding.of(fault, kind=Kind.UNREADABLE, path=path)
-    hint = fault.hint if path else f"{AGAIN}; what follows could not be looked at"
+    hint = fault.hint if path or fault.part == "end" else f"{AGAIN}; what follows could not be looked at"
     return Finding(kind=Kind.CHANGED, path=path or fault.part, message=str(fault), hint=hint)

@@ -125,19 +125,25 @@ def _folders(path: str) -> Iterator[str]:
 
 # ---- what may lie about ---------------------------------------------------------------------------------------------
 
-_REMAINDERS = re.compile(
+_LINKS = re.compile(rf"{re.escape(MARK)}/(?:current|link)\.part")
+_LINK_TEXTS = re.compile("|".join(["generations/[1-9][0-9]{0,17}", *map(re.escape, STABLE_LINKS.values())]))
+_FILES = re.compile(
     rf"{re.escape(MARK)}/(?:"
-    r"[a-z]+\.part"
-    r"|incoming/[0-9a-z.-]+\.part|incoming/[0-9a-f]{64}(?:\.json)?"
+    r"incoming/[0-9a-z.-]+\.part|incoming/[0-9a-f]{64}(?:\.json)?"
     r"|manifests/[0-9a-f]{64}\.json"
-    r"|generations/[1-9][0-9]{0,17}|pages/[a-z0-9-]+-[0-9a-f]{32}"
     r")"
+)
+_FOLDERS = re.compile(
+    rf"{re.escape(MARK)}/(?:generations/[1-9][0-9]{{0,17}}|pages/[a-z0-9-]+-[0-9a-f]{{32}})|lost\+found"
 )
 
 
-def is_remainder(path: str) -> bool:
-    """Whether *path* can be of a run that was cut short, or of a bundle that waits for its other volumes.
+def is_remainder(path: str, stands: Part) -> bool:
+    """Whether what *stands* at *path* can be of a run that was cut short, or of a bundle that waits for other volumes.
 
-    Nothing served refers to it, and nothing of it is believed unread; a later run sweeps it or takes it up.
+    Nothing served refers to it, and nothing of it is believed unread; a later run sweeps it or takes it up. A link that
+    no run makes is none: it could lead a server out of the tree.
     """
-    return _REMAINDERS.fullmatch(path) is not None or path == "lost+found"
+    if isinstance(stands, Link):
+        return _LINKS.fullmatch(path) is not None and _LINK_TEXTS.fullmatch(stands.text) is not None
+    return (_FILES if isinstance(stands, File) else _FOLDERS).fullmatch(path) is not None

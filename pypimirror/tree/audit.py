@@ -5,11 +5,13 @@ Only what ``anatomy`` accounts for may be there. Nothing is written: a tree on a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from pypimirror.disk import disk_fault
 from pypimirror.errors import IntegrityFault, PolicyFault
-from pypimirror.index.sidecar import contradiction
+from pypimirror.index.sidecar import contradiction, oversize
 from pypimirror.model.findings import Checked, Finding, Kind
 from pypimirror.reporting import Reporter
 from pypimirror.tree.anatomy import File, Part, linked_anatomy, plain_anatomy
@@ -21,11 +23,9 @@ from pypimirror.tree.layout import MANIFEST, MARK, is_package_path
 from pypimirror.tree.leftovers import Leftovers
 from pypimirror.tree.records import generations, read_accepted
 from pypimirror.tree.view import View
-from pypimirror.tree.walk import AGAIN, Walk
+from pypimirror.tree.walk import NEW_TREE, Walk, remedy
 
 __all__ = ["TreeAudit"]
-
-_NEW_TREE = "render the bundles into a new folder, compare, and serve that one"
 
 
 class TreeAudit:
@@ -66,7 +66,7 @@ class TreeAudit:
         except IntegrityFault as fault:
             path = f"{MARK}/generations/{older[-1]}/{MANIFEST}" if older else f"{MARK}/previous.json"
             self.findings.append(Finding.of(fault, kind=Kind.CHANGED, path=path))
-            previous = Contents()
+            previous, older = Contents(), []  # what it held is accounted for as what a run left
         if view.plain:
             return plain_anatomy(view.contents, previous)
         return linked_anatomy({view.generation: view.contents, **dict.fromkeys(older[-1:], previous)}, view.generation)
@@ -86,7 +86,7 @@ class TreeAudit:
                 self.findings.append(Finding.of(fault, kind=Kind.UNREADABLE, path=path))
             elif digest != part.sha256:
                 message = f"{path} is wrong: its sha256 is {digest}, not {part.sha256}"
-                self.findings.append(Finding(kind=Kind.CHANGED, path=path, message=message, hint=AGAIN))
+                self.findings.append(Finding(kind=Kind.CHANGED, path=path, message=message, hint=remedy(path)))
             self._size += part.size or 0
             self._reporter.packing(done=self._size, total=total)
 
@@ -99,21 +99,38 @@ class TreeAudit:
             path = view.at.manifest(each.digest)
             try:
                 read = read_accepted(path, each.digest)
-            except (IntegrityFault, OSError):
-                continue  # told already: it is missing, or its bytes are wrong
+            except (IntegrityFault, OSError) as error:
+                self._untrusted(f"{MARK}/manifests/{each.digest}.json", error)
+                continue
             said = AcceptedBundle(channel=read.manifest.channel, sequence=read.manifest.sequence, digest=each.digest)
             if said != each:
                 message = f"{MANIFEST} is wrong: it says that bundle {each.digest} is {each.channel} {each.sequence}"
-                self.findings.append(Finding(kind=Kind.CHANGED, path=MANIFEST, message=message, hint=_NEW_TREE))
+                self.findings.append(Finding(kind=Kind.CHANGED, path=MANIFEST, message=message, hint=NEW_TREE))
             accepted.append(read)
         if len(accepted) < len(view.contents.accepted):
-            self.notes.append("pages were not compared with the bundles, and nothing was solved: manifests are missing")
+            self.notes.append(
+                "pages were not compared with the bundles, and nothing was solved: not every manifest can be read"
+            )
             return
         self.accepted = tuple(accepted)
         try:
             self.composition = compose(accepted, channels=view.contents.channels)
         except PolicyFault as fault:
             self.findings.append(Finding.of(fault, kind=Kind.CHANGED, path=MANIFEST))
+
+    def _untrusted(self, path: str, error: IntegrityFault | OSError) -> None:
+        """A manifest that can't be used; told once, whether its bytes are wrong or make no manifest of ours."""
+        if path in self._wrong():
+            return
+        if isinstance(error, OSError):
+            fault = disk_fault(error, f"reading {path}")
+            self.findings.append(Finding.of(fault, kind=Kind.UNREADABLE, path=path))
+        else:
+            self.findings.append(Finding(kind=Kind.CHANGED, path=path, message=str(error), hint=NEW_TREE))
+
+    def _wrong(self) -> set[str]:
+        """Paths whose bytes are known to be wrong, or could not be had."""
+        return {each.path for each in self.findings if each.kind in (Kind.CHANGED, Kind.MISSING, Kind.UNREADABLE)}
 
     def _compare(self, composition: Composition) -> None:
         """Files and pages as the manifests have them, beside those that the tree says it serves."""
@@ -128,9 +145,9 @@ class TreeAudit:
         others = []
         for page in strangers.pages:
             try:
-                data = (self._view.at.root / page.path).read_bytes()
+                data = self._page(page.path)
             except OSError:
-                continue  # told already
+                continue  # told already: it is not there, or no file, or not of the size that the tree says
             if same_meaning(page.path, page.data, data):
                 others.append(page.path)
             else:
@@ -139,20 +156,27 @@ class TreeAudit:
             more = f" and {len(others) - 1} more pages" if others[1:] else ""
             self.notes.append(f"{others[0]}{more}: rendered by another version of pypimirror, and meaning the same")
 
+    def _page(self, path: str) -> bytes:
+        """The page that clients get under *path*, through the links of the tree. Raises OSError."""
+        limit = self._view.contents.files[path].size
+        return read_regular(Path(os.path.realpath(self._view.at.root / path)), limit=limit)
+
     def _differs(self, kind: Kind, path: str, what: str) -> None:
-        self.findings.append(Finding(kind=kind, path=path, message=f"{path}: {what}", hint=_NEW_TREE))
+        self.findings.append(Finding(kind=kind, path=path, message=f"{path}: {what}", hint=NEW_TREE))
 
     def _contradictions(self, composition: Composition) -> Iterator[Finding]:
         """Solving trusts what manifests say of files: so it must be what the files say."""
-        wrong = {finding.path for finding in self.findings}
+        wrong = self._wrong()
         for file in composition.files:
             path = f"{file.path}.metadata"
             if file.metadata is None or path in wrong:
                 continue
             try:
-                said = contradiction(file, read_regular(self._view.at.root / path))
+                said = oversize(file) or contradiction(
+                    file, read_regular(self._view.at.root / path, limit=file.metadata.size)
+                )
             except OSError:
                 continue  # told already
             if said:
                 message = f"{path} contradicts the manifest: {said}"
-                yield Finding(kind=Kind.CHANGED, path=path, message=message, hint=_NEW_TREE)
+                yield Finding(kind=Kind.CHANGED, path=path, message=message, hint=NEW_TREE)

@@ -1,16 +1,19 @@
-"""Hashing files that may be anything: only regular ones are opened, and never through a link."""
+"""Reading files that may be anything by now: only regular ones, never through a link, never more than is sensible."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path
 
 from pypimirror.model.names import Sha256
 
-__all__ = ["read_regular", "sha256_of", "sha256_of_all"]
+__all__ = ["NotRegular", "read_regular", "sha256_of", "sha256_of_all"]
 
 _CHUNK = 1 << 20
 _AT_ONCE = 256
@@ -19,19 +22,38 @@ _MOST_WORKERS = 4
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
+class NotRegular(OSError):
+    """What stands there is no regular file, or one larger than any that could be right."""
+
+
 def sha256_of(path: Path) -> Sha256:
     """The digest of a file. Raises OSError, for a link as well."""
     digest = hashlib.sha256()
-    with os.fdopen(os.open(path, _FLAGS), "rb", buffering=0) as file:
+    with _open_regular(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return Sha256(digest.hexdigest())
 
 
-def read_regular(path: Path) -> bytes:
-    """The bytes of a small file. Raises OSError, for a link as well."""
-    with os.fdopen(os.open(path, _FLAGS), "rb") as file:
-        return file.read()
+def read_regular(path: Path, *, limit: int) -> bytes:
+    """The bytes of a file, which are at most *limit*. Raises NotRegular, and OSError otherwise."""
+    with _open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > limit:
+            raise NotRegular(errno.EFBIG, f"larger than {limit} bytes")
+        return file.readall()
+
+
+def _open_regular(path: Path) -> FileIO:
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket
+            raise NotRegular(error.errno, "not a regular file") from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotRegular(errno.EINVAL, "not a regular file")
+    return FileIO(descriptor, "rb")
 
 
 def sha256_of_all(paths: Sequence[Path]) -> Iterator[Sha256 | OSError]:

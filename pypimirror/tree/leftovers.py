@@ -35,7 +35,12 @@ class Leftovers:
             return False
         size = entry.stat(follow_symlinks=False).st_size
         known = [served for served in self._known.get(match[1], ()) if served.size == size]
-        return bool(known) and sha256_of(self._view.at.root / path) in {served.sha256 for served in known}
+        try:
+            return bool(known) and sha256_of(self._view.at.root / path) in {served.sha256 for served in known}
+        except FileNotFoundError:
+            raise
+        except OSError:  # what can't be read is not explained
+            return False
 
     def add(self, path: str) -> None:
         self._paths.append(path)
@@ -44,6 +49,13 @@ class Leftovers:
         """What a person should know of it; nothing of it is wrong."""
         if waiting := [path for path in self._paths if path.rpartition("/")[2] in self._waiting]:
             yield f"{len(waiting)} imported, and not published yet: {', '.join(self._waiting.values())}"
+        if not self._view.plain:
+            for number in generations(self._view.at):
+                if number > self._view.generation:
+                    yield (
+                        f"generation {number} is newer than {self._view.generation}, which is served: a run was cut "
+                        "short before it published that, or somebody turned the tree back"
+                    )
         swept = [path for path in self._paths if path not in waiting and path != "lost+found"]
         if swept:
             more = f" and {len(swept) - 1} more" if swept[1:] else ""

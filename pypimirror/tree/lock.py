@@ -19,6 +19,7 @@ from pypimirror.errors import BusyFault
 __all__ = ["is_held", "locked"]
 
 _PAUSE = 0.05  # seconds between two tries
+_READING = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not hold us
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def locked(path: Path, *, shown: str, disk: Disk, wait: float = 0) -> Iterator[N
 
 def is_held(path: Path, *, disk: Disk = DISK) -> bool:
     """Whether another process holds the lock at *path* now. Where it can't be tried (read-only, gone): False."""
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError), os.fdopen(os.open(path, _READING), "rb") as file:
         return not disk.lock(file)
     return False
 

@@ -11,14 +11,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pypimirror.errors import Incomplete, UsageFault
+from pypimirror.errors import Incomplete, IntegrityFault, UsageFault
 from pypimirror.tree.compose import Accepted
 from pypimirror.tree.contents import Contents
-from pypimirror.tree.layout import MANIFEST, MARK, Layout
-from pypimirror.tree.records import current_generation, generations, read_accepted, read_contents, read_generation
+from pypimirror.tree.layout import MANIFEST, MARK, STABLE_LINKS, Layout
+from pypimirror.tree.records import (
+    current_generation,
+    damaged,
+    generations,
+    read_accepted,
+    read_contents,
+    read_generation,
+)
 from pypimirror.tree.writing import telling
 
 __all__ = ["View", "look"]
+
+_LOOKS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +72,9 @@ def look(path: Path) -> View:
         if not at.root.is_dir() or not at.mark.is_dir():
             raise _not_ours(at.root, shown)
         plain = at.plain_mark.exists()
-        number = 0 if plain else current_generation(at)
-        contents = read_contents(at.root / MANIFEST, missing_ok=True) if plain else read_generation(at, number)
+        number, contents = (0, read_contents(at.root / MANIFEST, missing_ok=True)) if plain else _served(at)
+        if plain and not contents.files and at.previous_contents.exists():
+            raise damaged(at.root / MANIFEST, "it is gone, though something was published")
     if not contents.files:
         raise Incomplete(
             f"{shown} is a tree in which nothing is published yet",
@@ -74,13 +84,28 @@ def look(path: Path) -> View:
     return View(at=at, shown=shown, plain=plain, generation=number, contents=contents)
 
 
+def _served(at: Layout) -> tuple[int, Contents]:
+    """The generation that is served. One that was published over twice between two looks is gone: look again."""
+    for _ in range(_LOOKS - 1):
+        number = current_generation(at)
+        try:
+            return number, read_generation(at, number)
+        except IntegrityFault:
+            if current_generation(at) == number:
+                raise
+    number = current_generation(at)
+    return number, read_generation(at, number)
+
+
 def _not_ours(root: Path, shown: str) -> UsageFault:
     if not root.exists():
         return UsageFault(f"there is no {shown}", code="not-a-tree", hint="check the path")
     if not root.is_dir():
         return UsageFault(f"{shown} is not a folder", code="not-a-tree", hint="check the path")
     hint = "name the folder that was rendered into"
-    if (root / MANIFEST).is_file() and (root / "simple").is_dir():
+    if any((root / path).is_symlink() and str((root / path).readlink()) == text for path, text in STABLE_LINKS.items()):
+        hint = f"it was one: bring back its {MARK}, which a copy without hidden files leaves out, or render it anew"
+    elif (root / MANIFEST).is_file() and (root / "simple").is_dir():
         hint = (
             "if it was unpacked from a bundle, check it with 'sha256sum --check SHA256SUMS' in it, or verify the .tar"
         )

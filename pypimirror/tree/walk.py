@@ -12,13 +12,27 @@ from pathlib import Path
 
 from pypimirror.disk import FILE_MODE, FOLDER_MODE, disk_fault
 from pypimirror.index.rows import shown
+from pypimirror.model import manifest_json
 from pypimirror.model.findings import Finding, Kind
 from pypimirror.tree.anatomy import File, Folder, Link, Part, is_remainder
+from pypimirror.tree.layout import is_package_path
 from pypimirror.tree.leftovers import Leftovers
 
-__all__ = ["AGAIN", "Walk"]
+__all__ = ["NEW_TREE", "Walk", "remedy"]
 
-AGAIN = "render the bundle that brought it once more: what is wrong is replaced, what is right stays"
+NEW_TREE = "render the bundles into a new folder, compare, and serve that one"
+_AGAIN = (
+    "render the bundle that brought it once more ('pypimirror show' with the project names it): "
+    "what is wrong is replaced, what is right stays"
+)
+_MODES = "chmod {} it, and look who changed it; or, of a copy, all: chmod -R u=rwX,go=rX TREE, as its owner"
+
+_OTHERS = stat.S_IROTH | stat.S_IXOTH
+
+
+def remedy(path: str) -> str:
+    """What mends a part that is wrong or missing: rendering again mends files in ``packages/``, and nothing else."""
+    return _AGAIN if is_package_path(path) else NEW_TREE
 
 
 class Walk:
@@ -35,6 +49,7 @@ class Walk:
         self._leftovers = leftovers
         self._modes = modes
         self._seen: set[str] = set()
+        self._closed: set[str] = set()
         self._strangers: list[str] = []
         self._many_names: list[str] = []
 
@@ -44,12 +59,17 @@ class Walk:
         self._owner = status.st_uid
         if self._modes and status.st_mode & stat.S_IWOTH:
             self._wrong_mode(".", status.st_mode, "everybody can write into the tree")
+        self._private = self._modes and status.st_mode & _OTHERS != _OTHERS
         self._walk("")
         self._find_missing()
 
     def oddities(self) -> list[str]:
         """What need not be wrong, and is worth a look."""
         notes = []
+        if self._private:
+            notes.append(
+                "others may not enter the tree's own folder: a web server that runs as another user can't serve it"
+            )
         if self._many_names:
             notes.append(
                 f"{_several(self._many_names)} a second name elsewhere (a hard link): who writes there writes here"
@@ -63,21 +83,27 @@ class Walk:
             ordered = sorted(entries, key=lambda entry: entry.name)
         for entry in ordered:
             path = f"{folder}/{entry.name}" if folder else entry.name
-            part = self._parts.get(path)
-            if part is None:
-                self._account_for(path, entry)
-                continue
-            self._seen.add(path)
             try:
-                self._look(path, entry, part)
-                if isinstance(part, Folder) and entry.is_dir(follow_symlinks=False):
-                    self._walk(path)
-            except FileNotFoundError:
+                self._meet(path, entry)
+            except FileNotFoundError:  # it was there when the folder was listed
                 self._seen.discard(path)
             except OSError as error:
-                self.findings.append(
-                    Finding.of(disk_fault(error, f"looking at {path}"), kind=Kind.UNREADABLE, path=path)
-                )
+                self._closed.add(path)
+                fault = disk_fault(error, f"looking at {shown(path)}")
+                self.findings.append(Finding.of(fault, kind=Kind.UNREADABLE, path=shown(path)))
+
+    def _meet(self, path: str, entry: os.DirEntry[str]) -> None:
+        part = self._parts.get(path)
+        if part is None:
+            self._account_for(path, entry)
+            return
+        self._seen.add(path)
+        self._look(path, entry, part)
+        if isinstance(part, Folder):
+            if entry.is_dir(follow_symlinks=False):
+                self._walk(path)
+            else:
+                self._closed.add(path)
 
     def _look(self, path: str, entry: os.DirEntry[str], part: Part) -> None:
         status = entry.stat(follow_symlinks=False)
@@ -109,17 +135,21 @@ class Walk:
             self._many_names.append(path)
         if part.size is not None and status.st_size != part.size:
             self._changed(path, f"it has {status.st_size} bytes, not {part.size}")
+        elif status.st_size > manifest_json.MAX_BYTES and part.size is None and part.sha256 is not None:
+            self._changed(path, f"it has {status.st_size} bytes, and no manifest has as many")
         elif part.sha256 is not None:
             self.to_hash.append((path, part))
 
     def _account_for(self, path: str, entry: os.DirEntry[str]) -> None:
-        if is_remainder(path) or self._leftovers.explain(path, entry):
+        mode = entry.stat(follow_symlinks=False).st_mode
+        stands: Part | None = Folder() if stat.S_ISDIR(mode) else File() if stat.S_ISREG(mode) else None
+        what = _kind(mode)
+        if stat.S_ISLNK(mode):
+            stands = Link(text=os.readlink(entry.path))  # noqa: PTH115 - its text as it stands
+            what = f"a link to {shown(stands.text)}"
+        if (stands is not None and is_remainder(path, stands)) or self._leftovers.explain(path, entry):
             self._leftovers.add(path)
             return
-        if entry.is_symlink():
-            what = f"a link to {shown(os.readlink(entry.path))}"  # noqa: PTH115 - its text as it stands
-        else:
-            what = _kind(entry.stat(follow_symlinks=False).st_mode)
         self.findings.append(
             Finding(
                 kind=Kind.EXTRA,
@@ -130,27 +160,32 @@ class Walk:
         )
 
     def _find_missing(self) -> None:
-        """What belongs here and was not met; of a folder that is gone, the folder alone."""
-        gone: set[str] = set()
+        """What belongs here and was not met; of a folder that is gone, or can't be looked into, the folder alone."""
+        gone = set(self._closed)
         for path in sorted(self._parts.keys() - self._seen):
             part = self._parts[path]
             if path.rpartition("/")[0] in gone:
                 gone.add(path)
             elif not (isinstance(part, (File, Folder)) and part.optional):
                 gone.add(path)
-                self.findings.append(Finding(kind=Kind.MISSING, path=path, message=f"{path} is missing", hint=AGAIN))
+                self.findings.append(
+                    Finding(kind=Kind.MISSING, path=path, message=f"{path} is missing", hint=remedy(path))
+                )
 
     def _changed(self, path: str, what: str) -> None:
-        self.findings.append(Finding(kind=Kind.CHANGED, path=path, message=f"{path} is wrong: {what}", hint=AGAIN))
+        self.findings.append(
+            Finding(kind=Kind.CHANGED, path=path, message=f"{path} is wrong: {what}", hint=remedy(path))
+        )
 
     def _wrong_mode(self, path: str, mode: int, what: str) -> None:
-        right = "755" if stat.S_ISDIR(mode) else "644"
+        # Five digits: with fewer, chmod leaves the set-group-id bit of a folder as it is.
+        right = "00755" if stat.S_ISDIR(mode) else "644"
         self.findings.append(
             Finding(
                 kind=Kind.MODE,
                 path=path,
                 message=f"{path} has the mode {stat.S_IMODE(mode):04o}: {what}",
-                hint=f"chmod {right} it, and look who changed it",
+                hint=_MODES.format(right),
             )
         )
 

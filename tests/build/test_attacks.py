@@ -173,6 +173,41 @@ def test_c_nothing_is_written_but_in_the_builds_own_folder(tmp_path: Path) -> No
     assert list(cache.iterdir()) == []
 
 
+@needs_sandbox
+def test_c_no_right_is_left_and_none_is_to_be_had(tmp_path: Path) -> None:
+    fault = refused(
+        tmp_path,
+        """
+        import ctypes, os, socket, sys
+        def build_wheel(*args):
+            facts = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\\t" in line)
+            rights = {facts[key].strip("0\\n ") for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+            libc = ctypes.CDLL(None, use_errno=True)
+            tried = {
+                "unshare": libc.unshare(0x10000000),
+                "mount": libc.mount(b"none", b"/build", b"tmpfs", 0, None),
+                "remount": libc.mount(b"none", b"/usr", None, 32 | 4096, None),
+                "umount": libc.umount2(b"/usr", 2),
+                "trace": libc.ptrace(16, 1, None, None),
+                "name": libc.sethostname(b"x", 1),
+            }
+            for path in ("/proc/1/mem", "/proc/1/environ", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/dev/mem"):
+                try:
+                    tried[path] = os.open(path, os.O_RDWR if "environ" not in path else os.O_RDONLY)
+                except OSError:
+                    pass
+            try:
+                os.kill(1, 9)
+            except OSError:
+                pass
+            got = [name for name, result in tried.items() if result != -1]
+            got += ["root"] if open("/proc/self/uid_map").read().split()[1] == "0" else []
+            sys.exit(repr((rights, got, facts["NoNewPrivs"], os.getuid(), os.getppid(), len(os.listdir("/proc/self/fd")))))
+        """,
+    )
+    assert fault.output[-1] == "({''}, [], '1', 1000, 1, 4)"
+
+
 @pytest.mark.parametrize("sandbox", BOTH)
 def test_d_who_sleeps_for_ever_is_ended(tmp_path: Path, sandbox: Sandbox | None) -> None:
     code = (
@@ -273,6 +308,7 @@ def test_d_folders_nested_without_end_are_refused_and_removed(tmp_path: Path, sa
         "import os\ndef build_wheel(out, *args): os.rename(out, out + '2'); os.symlink(out + '2', out); return good_wheel(out + '2')",
         "def build_wheel(out, *args):\n    name = good_wheel(out)\n    open(out + '/' + name, 'ab').write(b'tail')\n    return name",
         "def build_wheel(out, *args):\n    name = good_wheel(out)\n    open(out + '/' + name, 'wb').write(b'no zip')\n    return name",
+        "import zipfile\ndef build_wheel(out, *args):\n    name = good_wheel(out)\n    with zipfile.ZipFile(out + '/' + name, 'a') as z: z.writestr('unlisted.py', '')\n    return name",
         "import os\ndef build_wheel(out, *args):\n    f = open(out + '/evil-1.0-py3-none-any.whl', 'wb')\n    f.truncate(63 << 20)\n    return 'evil-1.0-py3-none-any.whl'",
     ],
 )  # fmt: skip

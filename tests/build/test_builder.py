@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shlex
+import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -175,6 +179,23 @@ def test_without_a_sandbox_nothing_is_built_unless_that_was_asked_for(
         pass
     assert caught.value.code == "no-sandbox"
     assert "--unsandboxed-build" in caught.value.hint
+
+
+def test_the_probe_says_why_there_is_no_sandbox(tmp_path: Path) -> None:
+    """In a user namespace that admits no more of them, as containers and hardened systems do."""
+    if shutil.which("unshare") is None or SANDBOX.probe() is not None:
+        pytest.skip("no such namespace can be made here")
+    program = "from pypimirror.build.sandbox import Sandbox; print(Sandbox().probe())"
+    script = f"echo 0 > /proc/sys/user/max_user_namespaces && exec {shlex.quote(sys.executable)} -c '{program}'"
+    said = subprocess.run(
+        ["unshare", "-Ur", "sh", "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent.parent,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ).stdout
+    assert "new namespaces: " in said
 
 
 @pytest.mark.parametrize("sandbox", BOTH)

@@ -10,10 +10,11 @@ import pytest
 from pypimirror.bundle.layout import Layout
 from pypimirror.bundle.writer import write_bundle
 from pypimirror.closed import verify
+from pypimirror.index import metadata
 from pypimirror.model import manifest_json
 from pypimirror.model.findings import Kind, Report
 from pypimirror.model.manifest import Manifest
-from tests.tree.helpers import Sample, fake, make_manifest
+from tests.tree.helpers import Sample, fake, make_manifest, sample
 from tests.worlds import small_bundle
 
 SAMPLES = tuple(fake(f"{stem}-py3-none-any.whl", data=stem.encode() * 900) for stem in ("a-1.0", "b-1.0", "c-1.0"))
@@ -127,6 +128,16 @@ def test_a_manifest_that_contradicts_its_files_is_found(tmp_path: Path) -> None:
     manifest = make_manifest((lying, *SAMPLES[1:]), pins=PINS)
     path = written(tmp_path / "x.tar", manifest, lying, *SAMPLES[1:])
     assert (Kind.CHANGED, f"{lying.file.path}.metadata") in found(verify(path))
+
+
+def test_metadata_of_an_absurd_size_is_hashed_and_not_held_in_memory(tmp_path: Path) -> None:
+    size = metadata.MAX_BYTES + 1
+    data = f"Name: a\nVersion: 1.0\nX: {'x' * size}".encode()[:size]
+    large = sample(SAMPLES[0].file.filename, SAMPLES[0].data, data)
+    report = verify(written(tmp_path / "x.tar", make_manifest([large]), large))
+    finding = next(each for each in report.findings if each.kind is Kind.CHANGED)
+    assert "no core metadata has" in finding.message
+    assert report.checked.size > size
 
 
 def test_a_set_that_can_not_be_installed_is_found_though_every_byte_is_right(tmp_path: Path) -> None:

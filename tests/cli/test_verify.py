@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.worlds import Program, small_bundle
+from pypimirror.bundle.writer import write_bundle
+from tests.fakes.archives import make_wheel
+from tests.tree.helpers import make_manifest, sample
+from tests.worlds import Program, environment, small_bundle
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +68,53 @@ def test_what_is_neither_bundle_nor_tree_is_refused(program: Program) -> None:
     assert program("verify", "nothing.tar").code == 7
     (program.work / "empty.tar").write_bytes(b"")
     assert program("verify", "empty.tar").code == 4
+
+
+def test_text_of_others_does_not_reach_the_terminal_raw(program: Program) -> None:
+    """A forged bundle holds what it likes in its metadata; the report must stay one that can be believed."""
+    filename, data = make_wheel("app", "1.0")
+    forged = b"Name: app\nVersion: 1.0\nRequires-Dist: \x1b[2Jall is well\xe2\x80\xae\n"
+    made = sample(filename, data, forged, requires_dist=("lib\u2068",))
+    write_bundle(
+        make_manifest([made]), {made.file.path: data, f"{made.file.path}.metadata": forged}, program.work / "x"
+    )
+    ran = program("verify", "x", env={"PYTHONIOENCODING": "ascii"})
+    assert ran.code == 4, ran.err
+    assert "all is well" in ran.out
+    assert ran.out.isascii()
+    assert "\x1b" not in ran.out + ran.err
+
+
+def test_no_path_brings_it_down(program: Program) -> None:
+    long = "a" * 300
+    ran = program("verify", long)
+    assert (ran.code, "Traceback" in ran.err) == (7, False)
+    assert "too long" in ran.err
+
+
+@pytest.mark.parametrize("command", ["verify", "show"])
+def test_no_standard_input_or_a_full_output_is_told_in_words(program: Program, bundle: Path, command: str) -> None:
+    shell = f"exec {shlex.join(program.command(command, '-'))} <&-"
+    ran = subprocess.run(["/bin/sh", "-c", shell], env=environment(program.home), capture_output=True, check=False)
+    assert (ran.returncode, b"no standard input" in ran.stderr) == (2, True), ran.stderr
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        ran = subprocess.run(
+            program.command(command, bundle),
+            env=environment(program.home),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (ran.returncode, b"disk is full" in ran.stderr) == (7, True), ran.stderr
+    assert b"Traceback" not in ran.stderr
+
+
+def test_a_tree_whose_records_are_broken_has_a_report_for_machines(program: Program, bundle: Path) -> None:
+    program("render", bundle, "tree")
+    (program.work / "tree" / "manifest.json").write_bytes(b"{}")
+    ran = program("verify", "tree", "--json")
+    assert ran.code == 4
+    assert [each["kind"] for each in ran.json()["findings"]] == ["changed"]
 
 
 def test_many_findings_are_counted_and_all_in_the_json(program: Program, bundle: Path) -> None:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pypimirror.closed import verify
-from pypimirror.disk import Disk
-from pypimirror.errors import BusyFault, Incomplete, IntegrityFault, UsageFault
+from pypimirror.errors import BusyFault, Incomplete, UsageFault
+from pypimirror.index import metadata
 from pypimirror.model import manifest_json
 from pypimirror.model.findings import Kind, Report
 from pypimirror.tree import contents as contents_of_tree
 from pypimirror.tree.contents import AcceptedBundle, Served
 from pypimirror.tree.folder import open_tree
+from pypimirror.tree.walk import NEW_TREE
 from tests.tree.example import example
-from tests.tree.helpers import FaultyDisk, Killed, MemoryBundle, bundle, channels, fake, render, sha256
+from tests.tree.helpers import FaultyDisk, Killed, MemoryBundle, bundle, channels, fake, render, sample, sha256
 
 OLD, NEW = 1_790_000_000, 1_790_000_100
 A1, A2, B1, C1 = (fake(f"{stem}-py3-none-any.whl") for stem in ("a-1.0", "a-2.0", "b-1.0", "c-1.0"))
@@ -29,6 +34,26 @@ FIRST = bundle(A1, B1, sequence=OLD, pins={A1.file.filename: "a", B1.file.filena
 SECOND = bundle(A2, B1, C1, sequence=NEW + 1)
 EVIL = "packages/evil-1.0-py3-none-any.whl"
 WHEEL, SIBLING = f"packages/{A1.file.filename}", f"packages/{A1.file.filename}.metadata"
+
+
+@contextmanager
+def no_more_than(*, seconds: int) -> Iterator[None]:
+    """Fail where the block hangs, or asks for memory without end."""
+
+    def too_long(*_: object) -> None:
+        raise AssertionError("it hangs")  # no OSError, which is caught on the way
+
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(seconds)
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, limits[1]))
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
 
 both_kinds = pytest.mark.parametrize("plain", [False, True], ids=["linked", "plain"])
 
@@ -219,6 +244,11 @@ def test_a_set_that_no_longer_installs_is_found(tmp_path: Path) -> None:
     report = verify(path)
     assert [finding for finding in report.findings if finding.kind is Kind.UNSOLVABLE]
     assert "b" in report.findings[-1].message
+    assert "from what is served" in report.findings[-1].message
+    assert "--channels" in report.findings[-1].hint
+    # The hint is true: in the other order nothing is hidden that is needed.
+    render(path, bundle(above, channel="inside", pins={above.file.filename: "b"}), channels=channels("default"))
+    assert all(kind is not Kind.UNSOLVABLE for kind, _ in found(verify(path)))
 
 
 def test_files_with_a_second_name_elsewhere_are_worth_a_note(tree: Path) -> None:
@@ -277,20 +307,239 @@ def test_what_is_no_tree_is_refused(tmp_path: Path) -> None:
     assert empty.value.code == "nothing-published"
 
 
-def test_records_that_can_not_be_read_are_refused(tree: Path) -> None:
-    (tree / "manifest.json").write_bytes(b"{}")
-    with pytest.raises(IntegrityFault):
+def _fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _huge(path: Path) -> None:
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(10 << 30)
+    path.chmod(0o644)
+
+
+def _endless(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+PLANTED: dict[str, Callable[[Path], object]] = {
+    "broken": lambda path: path.write_bytes(b"{}"),
+    "gone": Path.unlink,
+    "folder": _folder,
+    "pipe": _fifo,
+    "10 GB": _huge,
+    "/dev/zero": _endless,
+}
+
+
+@both_kinds
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_record_that_can_not_be_trusted_is_a_finding_and_holds_nobody(
+    tmp_path: Path, name: str, *, plain: bool
+) -> None:
+    if plain and name == "gone":
+        pytest.skip("a plain tree without a manifest is one in which nothing is published")
+    render(tmp_path / "tree", FIRST, plain=plain)
+    PLANTED[name](Path(os.path.realpath(tmp_path / "tree" / "manifest.json")))
+    with no_more_than(seconds=20):
+        report = verify(tmp_path / "tree")
+    assert [(kind, report.what) for kind, _ in found(report)] == [(Kind.CHANGED, "tree")]
+    assert report.exit_code == 4
+    assert "manifest.json" in report.findings[0].message
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_manifest_of_a_bundle_is_told_once_and_holds_nobody(tree: Path, name: str) -> None:
+    path = next((tree / ".pypimirror" / "manifests").iterdir())
+    PLANTED[name](path)
+    with no_more_than(seconds=20):
+        report = verify(tree)
+    assert found(report) == [(Kind.MISSING if name == "gone" else Kind.CHANGED, str(path.relative_to(tree)))]
+
+
+def test_what_runs_left_is_read_warily_too(tree: Path) -> None:
+    os.mkfifo(tree / ".pypimirror" / "manifests" / f"{'0' * 64}.json")
+    _fifo(tree / ".pypimirror" / "lock")
+    (tree / EVIL).write_bytes(b"x")
+    with no_more_than(seconds=20):
+        report = verify(tree)
+    assert {kind for kind, _ in found(report)} == {Kind.CHANGED, Kind.EXTRA}
+    assert len(report.findings) == 3
+
+
+def test_a_current_that_is_no_link_is_a_finding(tree: Path) -> None:
+    (tree / ".pypimirror" / "current").unlink()
+    (tree / ".pypimirror" / "current").write_bytes(b"generations/2")
+    report = verify(tree)
+    assert (report.exit_code, len(report.findings)) == (4, 1)
+    assert "no link" in report.findings[0].message
+
+
+def test_a_manifest_with_the_right_digest_that_is_none_of_ours_is_found(tree: Path) -> None:
+    """Else whoever plants one, and names it in the tree's record, has a tree in which nothing is compared."""
+    garbage = b"of another format, or of nobody"
+    said = contents_of_tree.parse((tree / "manifest.json").read_bytes())
+    path = tree / ".pypimirror" / "manifests" / f"{sha256(garbage)}.json"
+    path.write_bytes(garbage)
+    path.chmod(0o644)
+    first, *rest = said.accepted
+    lie = AcceptedBundle(channel=first.channel, sequence=first.sequence, digest=sha256(garbage))
+    (tree / "manifest.json").write_bytes(
+        contents_of_tree.dump(
+            contents_of_tree.Contents(channels=said.channels, accepted=(lie, *rest), files=said.files)
+        )
+    )
+    for quick in (False, True):
+        report = verify(tree, quick=quick)
+        assert found(report) == [(Kind.CHANGED, str(path.relative_to(tree)))]
+        assert any("nothing was solved" in note for note in report.notes)
+
+
+@both_kinds
+def test_a_page_that_became_a_pipe_or_endless_is_not_read(tmp_path: Path, *, plain: bool) -> None:
+    """Forged together with the records, so that it would be compared."""
+    for number, plant in enumerate((_fifo, _endless)):
+        path = tmp_path / f"tree{number}"
+        render(path, FIRST, plain=plain)
+        page = Path(os.path.realpath(path / "packages" / "index.html"))
+        record = Path(os.path.realpath(path / "manifest.json"))
+        said = contents_of_tree.parse(record.read_bytes())
+        files = {**said.files, "packages/index.html": Served(sha256(b"forged"), 6)}
+        record.write_bytes(
+            contents_of_tree.dump(
+                contents_of_tree.Contents(channels=said.channels, accepted=said.accepted, files=files)
+            )
+        )
+        plant(page)
+        with no_more_than(seconds=20):
+            report = verify(path)
+        assert found(report) == [(Kind.CHANGED, str(page.relative_to(path.resolve())))]
+
+
+def test_a_previous_generation_whose_record_is_damaged_is_one_finding(tree: Path) -> None:
+    """What it held was right, and is not called a stranger."""
+    (tree / ".pypimirror" / "generations" / "1" / "manifest.json").write_bytes(b"{}")
+    assert found(verify(tree)) == [(Kind.CHANGED, ".pypimirror/generations/1/manifest.json")]
+
+
+@pytest.mark.parametrize("name", ["packages", ".pypimirror"])
+def test_a_folder_that_became_a_link_is_one_finding(tree: Path, name: str) -> None:
+    (tree / name).rename(tree.parent / "moved")
+    (tree / name).symlink_to("../moved")
+    report = verify(tree)
+    assert (Kind.CHANGED, name) in found(report)
+    assert all(finding.path in (name, "packages/index.html") for finding in report.findings)
+
+
+def test_what_lies_in_a_folder_that_can_not_be_read_is_not_called_missing(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refusing(path: Path) -> Any:  # noqa: ANN401 - what os.scandir returns has no name
+        if Path(path).name == "packages":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert found(verify(tree)) == [(Kind.UNREADABLE, "packages")]
+
+
+def test_a_tree_that_was_turned_back_by_hand_is_worth_a_note(tree: Path) -> None:
+    (tree / ".pypimirror" / "current").unlink()
+    (tree / ".pypimirror" / "current").symlink_to("generations/1")
+    report = verify(tree)
+    assert report.exit_code == 0
+    assert any("generation 2 is newer than 1" in note for note in report.notes)
+
+
+def test_a_plain_tree_that_lost_its_record_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    for each in (FIRST, SECOND):
+        render(tmp_path / "tree", each, plain=True)
+    (tmp_path / "tree" / "manifest.json").unlink()
+    report = verify(tmp_path / "tree")
+    assert (report.exit_code, len(report.findings)) == (4, 1)
+
+
+def test_a_tree_that_others_can_not_enter_is_worth_a_note(tree: Path) -> None:
+    tree.chmod(0o700)
+    report = verify(tree)
+    assert report.exit_code == 0
+    assert any("web server" in note for note in report.notes)
+    tree.chmod(0o755)
+    assert not any("web server" in note for note in verify(tree).notes)
+
+
+def test_a_copy_without_hidden_files_is_told_as_one(tree: Path) -> None:
+    shutil.rmtree(tree / ".pypimirror")
+    with pytest.raises(UsageFault) as caught:
         verify(tree)
+    assert "hidden files" in caught.value.hint
+
+
+LEADING_OUT = [
+    (f".pypimirror/pages/x-{'0' * 32}", "/etc"),
+    (".pypimirror/generations/9", "/etc"),
+    (f".pypimirror/incoming/{'0' * 64}", "/etc/hostname"),
+    (".pypimirror/link.part", "/etc"),
+    (".pypimirror/other.part", "generations/1"),
+    ("lost+found", "/etc"),
+]
+
+
+@pytest.mark.parametrize(("path", "text"), LEADING_OUT)
+def test_a_link_out_of_the_tree_is_no_remainder_of_a_run(tree: Path, path: str, text: str) -> None:
+    (tree / path).symlink_to(text)
+    assert found(verify(tree)) == [(Kind.EXTRA, path)]
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root can read everything")
+def test_an_extra_file_that_can_not_be_read_ends_nothing(tree: Path) -> None:
+    render(tree, SECOND)
+    (tree / WHEEL).chmod(0)
+    assert found(verify(tree)) == [(Kind.EXTRA, WHEEL)]
+
+
+def test_a_hint_says_what_mends_it(tree: Path) -> None:
+    """Rendering a bundle again looks at the files in packages/, and at nothing else."""
+    (tree / WHEEL).unlink()
+    assert "once more" in verify(tree).findings[0].hint
+    render(tree, FIRST)
+    (tree / "index.html").unlink()
+    _wrong_page(tree)
+    assert {finding.hint for finding in verify(tree).findings} == {NEW_TREE}
+
+
+def test_the_hint_for_modes_mends_them(tree: Path) -> None:
+    (tree / "packages").chmod(0o2755)
+    (tree / WHEEL).chmod(0o600)
+    for finding in verify(tree).findings:
+        mode = finding.hint.split()[1]
+        subprocess.run(["/bin/chmod", mode, tree / finding.path], check=True)
+    assert verify(tree).exit_code == 0
+
+
+def test_metadata_of_an_absurd_size_is_not_read(tmp_path: Path) -> None:
+    """It is bounded by the manifest alone, and that is made by whoever made the bundle."""
+    size = metadata.MAX_BYTES + 1
+    data = f"Name: a\nVersion: 1.0\nX: {'x' * size}".encode()[:size]
+    render(tmp_path / "tree", bundle(sample(A1.file.filename, A1.data, data)))
+    finding = next(each for each in verify(tmp_path / "tree").findings if each.kind is Kind.CHANGED)
+    assert finding.path == SIBLING
+    assert "no core metadata has" in finding.message
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be sure to change and to keep modes of others")
 def test_verifying_changes_nothing(tree: Path) -> None:
     def state() -> dict[str, tuple[int, int, int]]:
         return {str(path): ((s := path.lstat()).st_ino, s.st_mtime_ns, s.st_mode) for path in (tree, *tree.rglob("*"))}
-
-    class NoDisk(Disk):
-        def __getattribute__(self, name: str) -> object:
-            raise AssertionError(name)
 
     before = state()
     verify(tree)
