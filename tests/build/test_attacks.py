@@ -20,6 +20,7 @@ import pytest
 from pypimirror.build.faults import BuildFault
 from pypimirror.build.sandbox import Sandbox
 from tests.build.helpers import MIB, SANDBOX, SMALL, builder, needs_sandbox, sdist_with
+from tests.fakes.archives import make_wheel
 
 BOTH = [pytest.param(SANDBOX, id="sandbox", marks=needs_sandbox), pytest.param(None, id="plain sight")]
 
@@ -315,6 +316,12 @@ def test_d_folders_nested_without_end_are_refused_and_removed(tmp_path: Path, sa
 def test_e_a_wheel_that_lies_is_refused(tmp_path: Path, code: str) -> None:
     sandbox = SANDBOX if SANDBOX.probe() is None else None
     assert refused(tmp_path, code.replace("    ", "    ") + "\n", sandbox=sandbox).code == "build-lied"
+
+
+def test_e_an_honest_wheel_of_another_project_is_refused(tmp_path: Path) -> None:
+    name, data = make_wheel("other", "1.0")
+    code = f"def build_wheel(out, *args):\n    open(out + '/{name}', 'wb').write({data!r})\n    return {name!r}\n"
+    assert "a file of something else" in str(refused(tmp_path, code, sandbox=None))
 
 
 @pytest.mark.parametrize("sandbox", BOTH)

@@ -193,9 +193,9 @@ def many_members() -> bytes:
 
 def endless_header() -> bytes:
     header = bytearray(gzip.decompress(packed(entry("thing-1.0/f")))[:512])
-    header[156:157], header[124:136], header[148:156] = b"x", b"77777777777\0", b" " * 8
+    header[156:157], header[124:136], header[148:156] = b"x", b"00700000000\0", b" " * 8
     header[148:155] = b"%06o\0" % sum(header)
-    return gzip.compress(bytes(header) + bytes(100 << 20), 1)
+    return gzip.compress(bytes(header) + bytes(200 << 20), 1)
 
 
 def links_upon_a_large_file() -> bytes:
@@ -352,3 +352,7 @@ def test_the_backend_is_read_with_its_defaults(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_bytes(b"#" * (17 << 20))
     with pytest.raises(BuildFault, match="larger than"):
         read_backend(tmp_path, "x")
+
+
+def test_a_header_is_never_read_whole_when_it_is_long(tmp_path: Path) -> None:
+    assert "the extended header of a member is too long" in refusal(tmp_path, endless_header())

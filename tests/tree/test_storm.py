@@ -419,6 +419,7 @@ def test_the_storm_finds_pages_that_come_before_their_files(tmp_path: Path, monk
     carry_out, advance = Stock.carry_out, Tree.advance
 
     def stocking(tree: Tree, contents: Contents) -> None:
+        time.sleep(0.05)  # long enough for a client to come by, on a busy machine, too
         while put_off:
             carry_out(*put_off.pop())
         advance(tree, contents)
