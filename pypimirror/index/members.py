@@ -16,7 +16,7 @@ from enum import Enum
 from typing import BinaryIO
 
 from pypimirror.index import zips
-from pypimirror.index.tars import BadTar, _field, _number, _opened, _Stream
+from pypimirror.index.tars import BadTar, Stream, decimal, field, opened, pax_fields
 
 __all__ = ["BadArchive", "Kind", "Member", "walk"]
 
@@ -92,11 +92,11 @@ def walk(source: BinaryIO, filename: str) -> Iterator[tuple[Member, Iterator[byt
 
 
 def _walk_tar(source: BinaryIO, filename: str) -> Iterator[tuple[Member, Iterator[bytes]]]:
-    stream = _Stream(_opened(source, filename))
+    stream = Stream(opened(source, filename))
     fields: dict[str, str] = {}
     while any(block := stream.take(_BLOCK, may_end=True)):
         _check_sum(block)
-        kind, size = block[156:157], _field(block[124:136])
+        kind, size = block[156:157], field(block[124:136])
         if kind in _EXTENDED:
             fields |= _extended(_extension(stream, size))
         elif kind in _LONG:
@@ -113,7 +113,7 @@ def _walk_tar(source: BinaryIO, filename: str) -> Iterator[tuple[Member, Iterato
 
 def _check_sum(block: bytes) -> None:
     total = sum(block) - sum(block[148:156]) + 8 * 0x20
-    stated = _field(block[148:156])
+    stated = field(block[148:156])
     # Some old tools took the bytes as signed.
     if stated != total and stated != total - 256 * sum(1 for c in block[:148] + block[156:] if c > 127):  # noqa: PLR2004
         raise BadTar("the header of a member is damaged")
@@ -131,8 +131,8 @@ def _member(block: bytes, kind: bytes, size: int, fields: dict[str, str]) -> Mem
     return Member(
         path=fields["path"] if "path" in fields else path.decode("utf-8"),
         kind=_KINDS.get(kind, Kind.UNKNOWN),
-        size=_number(fields["size"]) if "size" in fields else size,
-        executable=bool(_field(block[100:108]) & 0o100),
+        size=decimal(fields["size"]) if "size" in fields else size,
+        executable=bool(field(block[100:108]) & 0o100),
         target=fields["linkpath"] if "linkpath" in fields else target.decode("utf-8"),
     )
 
@@ -140,7 +140,7 @@ def _member(block: bytes, kind: bytes, size: int, fields: dict[str, str]) -> Mem
 class _Contents:
     """The contents of the member that the stream stands at."""
 
-    def __init__(self, stream: _Stream, size: int) -> None:
+    def __init__(self, stream: Stream, size: int) -> None:
         self._stream = stream
         self._left = size
         self._padding = -size % _BLOCK
@@ -155,7 +155,7 @@ class _Contents:
         self._stream.skip(self._left + self._padding)
 
 
-def _extension(stream: _Stream, size: int) -> bytes:
+def _extension(stream: Stream, size: int) -> bytes:
     if size > _MAX_HEADER:
         raise BadTar("the extended header of a member is too long")
     data = stream.take(size)
@@ -164,20 +164,12 @@ def _extension(stream: _Stream, size: int) -> bytes:
 
 
 def _extended(data: bytes) -> dict[str, str]:
-    """The fields of an extended header: ``length key=value`` and a newline, the length counting all of it."""
-    fields: dict[str, str] = {}
-    position = 0
-    while position < len(data) and data[position]:
-        space = data.find(b" ", position, position + 20)
-        length = _number(data[position:space].decode("ascii", "replace")) if space > 0 else 0
-        end = position + length
-        if end > len(data) or end <= space + 1:
-            raise BadTar("the extended header of a member is damaged")
-        key, equals, value = data[space + 1 : end - 1].partition(b"=")
-        if equals and (key in (b"path", b"size", b"linkpath") or key.startswith(b"GNU.sparse")):
-            fields[key.decode("ascii", "replace")] = value.decode("utf-8")
-        position = end
-    return fields
+    """What an extended header says of a member's path, size and link, and whether it is sparse."""
+    return {
+        key: value.decode("utf-8")
+        for key, value in pax_fields(data).items()
+        if key in ("path", "size", "linkpath") or key.startswith("GNU.sparse")
+    }
 
 
 def _walk_zip(source: BinaryIO) -> Iterator[tuple[Member, Iterator[bytes]]]:

@@ -16,7 +16,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-__all__ = ["MAX_FILE", "MAX_MEMBERS", "MAX_UNPACKED", "BadTar", "read"]
+__all__ = [
+    "MAX_FILE",
+    "MAX_MEMBERS",
+    "MAX_UNPACKED",
+    "BadTar",
+    "Stream",
+    "field",
+    "number",
+    "opened",
+    "pax_fields",
+    "read",
+]
 
 MAX_UNPACKED = 2 * 1024 * 1024 * 1024
 MAX_MEMBERS = 200_000
@@ -41,7 +52,7 @@ def read(source: BinaryIO, filename: str, choose: Callable[[str], str | None]) -
     Raises BadTar; OSError as *source* raises it.
     """
     try:
-        return _read(_Stream(_opened(source, filename)), choose)
+        return _read(Stream(opened(source, filename)), choose)
     except (EOFError, zlib.error, lzma.LZMAError):
         raise BadTar("the archive is damaged") from None
     except OSError as error:
@@ -51,7 +62,7 @@ def read(source: BinaryIO, filename: str, choose: Callable[[str], str | None]) -
         raise BadTar("the archive is damaged") from None
 
 
-def _opened(source: BinaryIO, filename: str) -> _Readable:
+def opened(source: BinaryIO, filename: str) -> _Readable:
     if filename.endswith((".tar.gz", ".tgz")):
         return gzip.GzipFile(fileobj=source, mode="rb")
     if filename.endswith(".tar.bz2"):
@@ -80,7 +91,7 @@ class _Xz:
         return b""
 
 
-class _Stream:
+class Stream:
     """Counts what is unpacked, and stops at the bound."""
 
     def __init__(self, source: _Readable) -> None:
@@ -137,7 +148,7 @@ class _Member:
     kind: bytes
 
 
-def _read(stream: _Stream, choose: Callable[[str], str | None]) -> dict[str, bytes]:
+def _read(stream: Stream, choose: Callable[[str], str | None]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     overrides: dict[str, str] = {}
     for number in range(MAX_MEMBERS):
@@ -149,7 +160,7 @@ def _read(stream: _Stream, choose: Callable[[str], str | None]) -> dict[str, byt
         if member.kind in _EXTENDING:
             overrides |= _extension(stream, member)
             continue
-        size = _number(overrides["size"]) if "size" in overrides else member.size
+        size = decimal(overrides["size"]) if "size" in overrides else member.size
         name = choose(overrides.get("path", member.path)) if member.kind in _REGULAR else None
         if name is not None and name not in found:
             found[name] = _contents(stream, size, MAX_FILE)
@@ -159,14 +170,14 @@ def _read(stream: _Stream, choose: Callable[[str], str | None]) -> dict[str, byt
     raise BadTar(f"it has more than {MAX_MEMBERS} members")
 
 
-def _header(stream: _Stream) -> _Member | None:
+def _header(stream: Stream) -> _Member | None:
     """The next header; None at the end, which is a block of zeros or, as some tools leave it, nothing more."""
     block = stream.take(_BLOCK, may_end=True)
     if not any(block):
         return None
     # The checksum is of all bytes, its own eight counted as blanks; some old tools took the bytes as signed.
     total = sum(block) - sum(block[148:156]) + 8 * 0x20
-    stated = _field(block[148:156])
+    stated = field(block[148:156])
     if stated != total and stated != total - 256 * sum(1 for c in block[:148] + block[156:] if c > 127):  # noqa: PLR2004
         raise BadTar("the header of a member is damaged")
     path = block[:100].partition(b"\0")[0]
@@ -178,10 +189,10 @@ def _header(stream: _Stream) -> _Member | None:
         path = prefix + b"/" + path if prefix else path
     if kind == tarfile.AREGTYPE and path.endswith(b"/"):  # so the oldest form said that it is a folder
         kind = tarfile.DIRTYPE
-    return _Member(path.decode("utf-8", "replace"), _field(block[124:136]), kind)
+    return _Member(path.decode("utf-8", "replace"), field(block[124:136]), kind)
 
 
-def _field(raw: bytes) -> int:
+def field(raw: bytes) -> int:
     """A number of a header: octal digits, or from 0x80 on binary, as GNU writes what octal can't hold."""
     if raw[:1] == b"\x80":
         return int.from_bytes(raw[1:], "big")
@@ -191,17 +202,18 @@ def _field(raw: bytes) -> int:
     return int(text or b"0", 8)
 
 
-def _extension(stream: _Stream, member: _Member) -> dict[str, str]:
+def _extension(stream: Stream, member: _Member) -> dict[str, str]:
     """What a header that extends the next one says of it: ``path`` and ``size``, where it does."""
     data = _contents(stream, member.size, _MAX_HEADER)
     if member.kind in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-        return _pax_fields(data)
+        fields = pax_fields(data)
+        return {key: fields[key].decode("utf-8", "replace") for key in ("path", "size") if key in fields}
     if member.kind == tarfile.GNUTYPE_LONGNAME:
         return {"path": data.rstrip(b"\0").decode("utf-8", "replace")}
     return {}  # a long link, which is not followed; or a global header, which has nothing of a member
 
 
-def _contents(stream: _Stream, size: int, limit: int) -> bytes:
+def _contents(stream: Stream, size: int, limit: int) -> bytes:
     if size > limit:
         raise BadTar(f"a member that must be read is larger than {limit} bytes")
     data = stream.take(size)
@@ -209,24 +221,27 @@ def _contents(stream: _Stream, size: int, limit: int) -> bytes:
     return data
 
 
-def _pax_fields(data: bytes) -> dict[str, str]:
-    """The fields of an extended header: ``length key=value`` and a newline, the length counting all of it."""
-    fields: dict[str, str] = {}
+def pax_fields(data: bytes) -> dict[str, bytes]:
+    """The fields of an extended header: ``length key=value`` and a newline, the length counting all of it.
+
+    Raises BadTar. Keys that are not ASCII are left out: none of them means anything here.
+    """
+    fields: dict[str, bytes] = {}
     position = 0
     while position < len(data) and data[position]:
         space = data.find(b" ", position, position + 20)
-        length = _number(data[position:space].decode("ascii", "replace")) if space > 0 else 0
+        length = decimal(data[position:space].decode("ascii", "replace")) if space > 0 else 0
         end = position + length
         if end > len(data) or end <= space + 1:
             raise BadTar("the extended header of a member is damaged")
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
-        if equals and key in (b"path", b"size"):
-            fields[key.decode("ascii")] = value.decode("utf-8", "replace")
+        if equals and key.isascii():
+            fields[key.decode("ascii")] = value
         position = end
     return fields
 
 
-def _number(text: str) -> int:
+def decimal(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20):  # noqa: PLR2004  beyond any size in bytes
         raise BadTar("the extended header of a member is damaged")
     return int(text)
