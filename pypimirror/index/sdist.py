@@ -31,7 +31,7 @@ if sys.version_info >= (3, 11):
 else:
     from pip._vendor import tomli as tomllib  # the standard library has none before 3.11, and pip, which we need, does
 
-__all__ = ["SdistTexts", "core_metadata", "read_metadata", "static_metadata"]
+__all__ = ["SdistTexts", "core_metadata", "read_metadata"]
 
 _AT_TOP = frozenset({"PKG-INFO", "pyproject.toml", "setup.cfg", "setup.py"})
 _EGG_INFO = re.compile(r"(?:src/|lib/)?[^/]+\.egg-info/requires\.txt")
@@ -116,11 +116,6 @@ def core_metadata(texts: SdistTexts, *, name: ParsedName, trust_egg_info: bool =
         code="metadata-not-static",
         hint=f"--allow-build {name.project}, or a version that has a wheel: --only-binary, --prefer-binary",
     )
-
-
-def static_metadata(source: BinaryIO, name: ParsedName, *, trust_egg_info: bool = False) -> CoreMetadata:
-    """``core_metadata`` of what ``read_metadata`` reads."""
-    return core_metadata(read_metadata(source, name), name=name, trust_egg_info=trust_egg_info)
 
 
 def _completed(said: CoreMetadata, texts: SdistTexts) -> CoreMetadata:

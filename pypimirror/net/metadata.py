@@ -5,7 +5,8 @@
     3. the wheel's last bytes, by range                      one request of 64 KiB nearly always
     4. the whole file                                        which is then kept
 
-An sdist has no sibling worth the name, and its texts can't be had by range: the whole file it is.
+An sdist's texts can't be had by range: the whole file it is. Its sibling, which hardly any index has, counts where the
+texts leave something to a build.
 PEP 658 and 714.
 """
 
@@ -14,10 +15,11 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
 from pypimirror.disk import disk_fault
-from pypimirror.errors import IntegrityFault
+from pypimirror.errors import IntegrityFault, ResolutionFault
 from pypimirror.index import sdist, wheel
 from pypimirror.index.metadata import parse_core_metadata
 from pypimirror.model.files import CoreMetadata, ListedFile
@@ -146,9 +148,17 @@ class MetadataSource:
         stored = self._downloads.whole(file)
         try:
             with stored.path.open("rb") as source:
-                return sdist.static_metadata(source, file.name, trust_egg_info=self._trust_egg_info)
+                texts = sdist.read_metadata(source, file.name)
         except OSError as error:
             raise disk_fault(error, f"reading {stored.path}") from None
+        try:
+            return sdist.core_metadata(texts, name=file.name, trust_egg_info=self._trust_egg_info)
+        except ResolutionFault:
+            advertised = self._advertised(file)  # an index that built it may know what its texts don't tell
+            if advertised is None:
+                raise
+        said = parse_core_metadata(advertised, filename=file.name)
+        return replace(said, build_requires=texts.build_requires, languages=texts.languages, sha256=None, size=None)
 
     def _kept(self, file: ListedFile, source: str) -> bytes | None:
         return None if file.sha256 is None else self._cache.metadata(metadata_key(file=file.sha256, source=source))

@@ -92,10 +92,10 @@ class ServedFile:
 
     def sibling(self) -> bytes | None:
         """The bytes of the metadata sibling; None where there is none."""
-        if self.metadata is False or not self.filename.endswith(".whl"):
-            return None
         if isinstance(self.metadata, bytes):
             return self.metadata
+        if self.metadata is False or not self.filename.endswith(".whl"):
+            return None
         with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
             names = [name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
             return archive.read(names[0]) if names else None

@@ -27,7 +27,8 @@ PYPROJECT = b'[build-system]\nrequires = ["hatchling>=1"]\n'
 
 
 def _static(filename: str, data: bytes) -> CoreMetadata:
-    return sdist.static_metadata(io.BytesIO(data), parse_file_name(filename))
+    name = parse_file_name(filename)
+    return sdist.core_metadata(sdist.read_metadata(io.BytesIO(data), name), name=name)
 
 
 def _texts(data: bytes) -> sdist.SdistTexts:

@@ -386,6 +386,16 @@ class TestMetadata:
                 assert run.index.core_metadata(run.one()).requires_dist == ("click",)
         assert len(server.paths("/files/*")) == 1
 
+    def test_an_sdist_s_advertised_metadata_counts_where_its_texts_leave_something_open(
+        self, server: FakeServer, tmp_path: Path
+    ) -> None:
+        said = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Dist: click\n"
+        server.add(*make_sdist("demo", "1.0", dynamic=["Requires-Dist"]), metadata=said)
+        with world(tmp_path, server) as run:
+            metadata = run.index.core_metadata(run.one())
+        assert metadata.requires_dist == ("click",)
+        assert metadata.build_requires == ()
+
     def test_an_sdist_that_must_be_built_is_a_resolution_fault(self, server: FakeServer, tmp_path: Path) -> None:
         server.add(*make_sdist("demo", "1.0", metadata_version="2.1"))
         with world(tmp_path, server) as run, pytest.raises(ResolutionFault) as caught:
