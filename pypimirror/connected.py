@@ -9,9 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO
 
+from packaging.utils import canonicalize_name
+
 from pypimirror import __version__, host
 from pypimirror.bundle.sealing import make_manifest, with_members
 from pypimirror.bundle.writer import Written, write_bundle
+from pypimirror.errors import ResolutionFault
 from pypimirror.index.port import Index
 from pypimirror.model.manifest import BuildRecord, Manifest
 from pypimirror.model.names import Label
@@ -56,6 +59,7 @@ class Connection:
     cache: Cache
     online: OnlineIndex
     index: Index
+    consent: Consent
     builder: Builder | None = None
     ahead: AheadIndex | None = None
 
@@ -91,7 +95,7 @@ def connect(
         OnlineIndex(client, cache, settings, reporter, trust_egg_info=consent.trust_egg_info) as online,
         ExitStack() as stack,
     ):
-        connection = Connection(client=client, cache=cache, online=online, index=online)
+        connection = Connection(client=client, cache=cache, online=online, index=online, consent=consent)
         if consent.builds:
             connection = stack.enter_context(_with_builds(connection, consent, build_constraints, reporter))
         yield connection
@@ -126,6 +130,7 @@ def _with_builds(
 
 def plan(request: Request, connection: Connection, reporter: Reporter) -> Plan:
     """What a bundle would hold. Downloads nothing but what resolving has to look into."""
+    request = _without_trees(request, connection)
     reporter.step("Resolving")
     made = _solve(request, connection.index, reporter)
     if request.build_wheels and connection.ahead is not None:
@@ -134,6 +139,26 @@ def plan(request: Request, connection: Connection, reporter: Reporter) -> Plan:
             made = _solve(request, ahead, reporter)
         made = replace(made, notes=(*made.notes, *ahead.notes))
     return replace(made, notes=(*made.notes, *_left_empty(made)))
+
+
+def _without_trees(request: Request, connection: Connection) -> Request:
+    """The same wishes; each source tree is built, and its wheel asked for in its place."""
+    for root in (root for wishes in request.sets for root in wishes.roots if root.source is not None):
+        project = canonicalize_name(root.requirement.name)
+        if connection.ahead is None or not connection.consent.may_build(project):
+            raise ResolutionFault(
+                f"{root.requirement.name} @ {root.source} must be built, and that runs its code",
+                code="build-not-allowed",
+                hint=f"allow it: --allow-build {project}",
+            )
+    ahead = connection.ahead
+    if ahead is None:
+        return request
+    sets = tuple(
+        replace(wishes, roots=tuple(ahead.built_root(root, request.targets) for root in wishes.roots))
+        for wishes in request.sets
+    )
+    return replace(request, sets=sets)
 
 
 def _solve(request: Request, index: Index, reporter: Reporter) -> Plan:

@@ -13,6 +13,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from pypimirror.build.index import BuildingIndex
 from pypimirror.disk import disk_fault
 from pypimirror.errors import ResolutionFault
@@ -22,7 +25,7 @@ from pypimirror.index.metadata import parse_core_metadata
 from pypimirror.model.files import CoreMetadata, ListedFile, Listing
 from pypimirror.model.names import NormalizedName, ParsedName, parse_file_name
 from pypimirror.model.plan import Plan
-from pypimirror.model.requests import Consent
+from pypimirror.model.requests import Consent, Root
 from pypimirror.model.targets import Target
 
 __all__ = ["BUILT_HERE", "AheadIndex"]
@@ -72,15 +75,38 @@ class AheadIndex:
             self._offer(file, plan.targets)
         return bool(waiting)
 
+    def built_root(self, root: Root, targets: Iterable[Target]) -> Root:
+        """A root that names a source tree, with the wheel that was built of it in its place.
+
+        That it may be built was asked before. Raises ResolutionFault: ``build-unfit`` where a target can't have the
+        wheel, and what building raises.
+        """
+        if root.source is None:
+            return root
+        project = canonicalize_name(root.requirement.name)
+        path = self._inner.build_tree(root.source, project, self._folder)
+        name = parse_file_name(path.name, project=project)
+        listed, _, needs = _looked_at(path, name)
+        unfit = [each.name for each in targets if not _fits(needs, name, each, self._host)]
+        if unfit:
+            raise ResolutionFault(
+                f"{root.requirement.name}: {name.filename} was built of {root.source}, and can't be used on "
+                f"{', '.join(unfit)}: {_more(needs)} is not promised there",
+                code="build-unfit",
+                hint="build it on a machine like the target, and name the wheel by its path",
+            )
+        requirement = Requirement(f"{root.requirement.name}==={name.version}")
+        requirement.extras, requirement.marker = root.requirement.extras, root.requirement.marker
+        return replace(root, requirement=requirement, direct=listed, source=None)
+
     def _offer(self, file: ListedFile, targets: Iterable[Target]) -> None:
         path = self._inner.wheel(file, self._folder)
         name = parse_file_name(path.name, project=file.name.project)
         listed, metadata, needs = _looked_at(path, name)
         unfit = [each.name for each in targets if not _fits(needs, name, each, self._host)]
         if unfit:
-            more = ", ".join(needs.outside) or (f"glibc {needs.floor[0]}.{needs.floor[1]}" if needs.floor else "more")
             self.notes.append(
-                f"{name.filename} was built of {file.name.filename}, and left out: it needs {more}, which "
+                f"{name.filename} was built of {file.name.filename}, and left out: it needs {_more(needs)}, which "
                 f"{', '.join(unfit)} does not promise; the sdist goes in its place"
             )
             return
@@ -102,6 +128,11 @@ class AheadIndex:
 
     def expect(self, projects: Iterable[NormalizedName]) -> None:
         self._inner.expect(projects)
+
+
+def _more(needs: Linkage) -> str:
+    """What a wheel needs beyond what every Linux has."""
+    return ", ".join(needs.outside) or (f"glibc {needs.floor[0]}.{needs.floor[1]}" if needs.floor else "more")
 
 
 def _looked_at(path: Path, name: ParsedName) -> tuple[ListedFile, CoreMetadata, Linkage]:

@@ -7,14 +7,15 @@ What hooks answer holds for this host: markers in it are judged for the target a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pypimirror.build.builder import Builder
-from pypimirror.build.source import Source
+from pypimirror.build.checkout import checked_out
+from pypimirror.build.source import Source, read_backend
 from pypimirror.disk import disk_fault
 from pypimirror.errors import ResolutionFault
 from pypimirror.index import sdist
@@ -22,7 +23,7 @@ from pypimirror.index.metadata import parse_core_metadata
 from pypimirror.index.port import Index
 from pypimirror.model.files import CoreMetadata, ListedFile, Listing
 from pypimirror.model.names import FileName, NormalizedName
-from pypimirror.model.requests import Consent, Constraint, Policy
+from pypimirror.model.requests import Consent, Constraint, SourceTree
 from pypimirror.model.targets import Target
 from pypimirror.resolve.answers import Answer
 from pypimirror.resolve.builds import solve_environment
@@ -98,7 +99,7 @@ class BuildingIndex:
                 texts = sdist.read_metadata(source, file.name)
         except OSError as error:
             raise disk_fault(error, f"reading {path}") from None
-        with self.environment(file, texts.build_requires) as wheels:
+        with self.environment(file.name.filename, file.name.project, texts.build_requires) as wheels:
             source_of = Source.of_sdist(path, file.name)
             more = self._builder.requires_for_wheel(source_of, wheels)
             build_requires = tuple(dict.fromkeys((*texts.build_requires, *more)))
@@ -107,17 +108,28 @@ class BuildingIndex:
                 return replace(stated, build_requires=build_requires)
             except ResolutionFault:
                 pass
-        with self.environment(file, build_requires) as wheels:
+        with self.environment(file.name.filename, file.name.project, build_requires) as wheels:
             said = parse_core_metadata(self._builder.metadata(source_of, wheels), filename=file.name)
         return replace(
             said, build_requires=build_requires, languages=texts.languages, learnt_from="build", sha256=None, size=None
         )
 
+    def build_tree(self, tree: SourceTree, project: NormalizedName, folder: Path) -> Path:
+        """Build a source tree on this host, and put the wheel into *folder*. Raises ResolutionFault, IndexFault."""
+        with checked_out(tree) as checkout:
+            label = checkout.label
+            source = Source.of_folder(checkout.folder, label=label, project=project)
+            requires = read_backend(checkout.folder, label).requires
+            with self.environment(label, project, requires) as wheels:
+                more = self._builder.requires_for_wheel(source, wheels)
+            with self.environment(label, project, dict.fromkeys((*requires, *more))) as wheels:
+                return self._builder.wheel(source, wheels, folder)
+
     @contextmanager
-    def environment(self, file: ListedFile, requires: Sequence[str]) -> Iterator[list[Path]]:
+    def environment(self, label: str, project: NormalizedName, requires: Iterable[str]) -> Iterator[list[Path]]:
         """The wheels that an sdist is built with on this host, under their own names, while the block lasts."""
         answer = solve_environment(
-            file, tuple(requires), target=self._host, policy=Policy(), index=self, constraints=self._constraints
+            label, project, tuple(requires), target=self._host, index=self, constraints=self._constraints
         )
         with TemporaryDirectory(prefix="pypimirror-wheels-") as folder:
             yield [self._requirement(needed, Path(folder)) for needed in _pinned(answer)]
@@ -139,7 +151,8 @@ class BuildingIndex:
                 code="build-not-allowed",
                 hint=f"allow it with --allow-build {name.project}, or bound it with --build-constraint",
             )
-        with self._once(file), self.environment(file, self.core_metadata(file).build_requires or ()) as wheels:
+        requires = self.core_metadata(file).build_requires or ()
+        with self._once(file), self.environment(name.filename, name.project, requires) as wheels:
             return self._builder.wheel(Source.of_sdist(path, name), wheels, folder)
 
 

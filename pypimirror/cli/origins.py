@@ -24,6 +24,10 @@ def carried(written: Root | Constraint) -> Origin:
     their user part and their query. A file that was named on the command line is told by its own name.
     """
     origin = written.origin
+    if not origin.line and isinstance(written, Root) and written.source is not None:
+        local = written.source.url.lower().startswith(("file:", "git+file:"))
+        place = "sources of this host" if local else str(written.source)
+        return replace(origin, path=f"{written.requirement.name} @ {place}"[:_MAX_ORIGIN])
     if not origin.line:
         return replace(origin, path=written.direct.name.filename) if written.direct is not None else origin
     if is_url(origin.path) and not origin.path.lower().startswith("file:"):

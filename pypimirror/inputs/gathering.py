@@ -96,10 +96,18 @@ class Gathering:
         if read.direct is not None:
             # As pip: a strong hash in the address counts as one of the hashes that are allowed.
             hashes = hashes | {pair for pair in read.direct.hashes if pair[0] in STRONG}
-        kind: Callable[..., Root | Constraint] = Constraint if place.constraint else Root
-        value = kind(
-            requirement=read.requirement, origin=place.origin, hashes=tuple(sorted(hashes)), direct=read.direct
-        )
+        value: Root | Constraint
+        allowed = tuple(sorted(hashes))
+        if place.constraint:
+            value = Constraint(requirement=read.requirement, origin=place.origin, hashes=allowed, direct=read.direct)
+        else:
+            value = Root(
+                requirement=read.requirement,
+                origin=place.origin,
+                hashes=allowed,
+                direct=read.direct,
+                source=read.source,
+            )
         self.entries.append(Entry(value=value, shown=place.shown, explicit=explicit))
         if read.credential is not None and read.credential not in self.credentials:
             self.credentials.append(read.credential)
@@ -220,7 +228,9 @@ class Gathering:
 
 
 def _check_constraint(read: Read) -> None:
-    """What pip refuses as a constraint."""
+    """What pip refuses as a constraint, and what would have to be built for nothing."""
+    if read.source is not None:
+        raise Refused("bad-constraint", "is a constraint that must be built", "name it as a requirement")
     if read.unnamed:
         raise Refused("bad-constraint", "is a constraint without a name", "write 'name @ https://...'")
     if read.requirement.extras:

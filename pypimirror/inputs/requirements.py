@@ -16,10 +16,9 @@ from pypimirror.inputs.gathering import Gathering, Place
 from pypimirror.inputs.looks import other_kind_by_content, other_kind_by_name, other_kind_by_text
 from pypimirror.inputs.options import Given, OptionFault, OptionName, split_line, split_options
 from pypimirror.inputs.reader import MAX_FILE_SIZE, Reader
-from pypimirror.inputs.sayings import FOLDER_HINT, VERSION_CONTROL_HINT
+from pypimirror.inputs.sayings import FOLDER_HINT
 from pypimirror.inputs.text import MAX_LINE, Line, Undecodable, decode, logical_lines
 from pypimirror.inputs.wishes import Wishes
-from pypimirror.inputs.written import names_version_control
 from pypimirror.model.requests import FormatControl, Origin
 from pypimirror.model.urls import is_url, redact
 
@@ -266,7 +265,7 @@ class _Walk:
     def _option(self, place: Place, given: Given) -> None:
         if given.name is OptionName.EDITABLE:
             what = f"{quoted(place.shown)} can't cross the gap: it is an editable install"
-            hint = VERSION_CONTROL_HINT if names_version_control(given.value) else FOLDER_HINT
+            hint = "leave '-e' out: then a wheel is built of it, where --allow-build says so"
             self.gathering.faults.add(place.line, "editable", what, hint)
             return
         shown = place.shown if place.filled_in else f"{given.name.value} {given.value}".rstrip()

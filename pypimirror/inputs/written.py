@@ -16,9 +16,11 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 
 from pypimirror.inputs.reader import Reader
-from pypimirror.inputs.sayings import FOLDER_HINT, VERSION_CONTROL_HINT, Refused, explain
+from pypimirror.inputs.sayings import FOLDER_HINT, Refused, explain
+from pypimirror.inputs.trees import Named, folder_tree, git_tree
 from pypimirror.model.files import ListedFile
 from pypimirror.model.names import ParsedName, parse_file_name, parse_version, project_name
+from pypimirror.model.requests import SourceTree
 from pypimirror.model.urls import split_credentials, split_fragment
 
 __all__ = ["Read", "digest", "names_version_control", "read_requirement"]
@@ -53,12 +55,13 @@ _SOME_ENVIRONMENT = {
 class Read:
     """What a requirement says.
 
-    ``direct`` is the one file that an address or a path names. ``unnamed`` is whether nothing but the name of an sdist
-    tells the project. ``credential`` is address, user, password.
+    ``direct`` is the one file that an address or a path names, ``source`` the source tree. ``unnamed`` is whether
+    nothing but the name of an sdist tells the project. ``credential`` is address, user, password.
     """
 
     requirement: Requirement
     direct: ListedFile | None = None
+    source: SourceTree | None = None
     unnamed: bool = False
     credential: tuple[str, str, str] | None = None
 
@@ -70,11 +73,13 @@ def read_requirement(text: str, reader: Reader) -> Read:
         raise Refused("line-too-long", "is longer than 65,536 characters")
     scheme = _SCHEME.match(text)
     if scheme is not None and _is_address(scheme[1]):
-        _refuse_version_control(text)
         return _bare_address(text, reader)
     if _COPIED_FROM_SSH.fullmatch(text) and ("git@" in text or text.endswith(".git")):
-        raise Refused("version-control", "can't cross the gap: it names version control", VERSION_CONTROL_HINT)
+        raise Refused("version-control", "is an address as git alone has it", "write 'name @ git+ssh://git@host/path'")
     path, _, marker = (part.strip() for part in text.partition(";"))
+    folder, extras = _split_extras(path)
+    if _looks_like_path(folder) and reader.is_folder(folder):
+        return _tree(folder_tree(folder, None, extras, _marker(marker), reader))
     local = _local_file(path, reader)
     if local is not None:
         url, extras = local
@@ -82,7 +87,8 @@ def read_requirement(text: str, reader: Reader) -> Read:
     requirement = _requirement(text.rstrip("; \t") if not marker else text, reader)
     if requirement.url is None:
         return Read(requirement=requirement)
-    _refuse_version_control(requirement.url)
+    if names_version_control(requirement.url):
+        return _tree(git_tree(requirement.url, requirement.name, requirement.extras, requirement.marker))
     return _direct(requirement.url, requirement.name, requirement.extras, requirement.marker, reader)
 
 
@@ -106,15 +112,18 @@ def names_version_control(url: str) -> bool:
     return scheme is not None and scheme[1].lower().partition("+")[0] in _VERSION_CONTROL
 
 
-def _refuse_version_control(url: str) -> None:
-    if names_version_control(url):
-        raise Refused("version-control", "can't cross the gap: it names version control", VERSION_CONTROL_HINT)
+def _tree(named: Named) -> Read:
+    requirement, source = named
+    return Read(requirement=requirement, source=source)
 
 
 def _bare_address(text: str, reader: Reader) -> Read:
     """``https://files.example/x-1.0-py3-none-any.whl ; marker``: a marker needs a blank after its semicolon."""
     url, _, marker = (part.strip() for part in text.partition("; "))
-    return _direct(url if marker else url.rstrip("; "), None, set(), _marker(marker), reader)
+    url = url if marker else url.rstrip("; ")
+    if names_version_control(url):
+        return _tree(git_tree(url, None, (), _marker(marker)))
+    return _direct(url, None, set(), _marker(marker), reader)
 
 
 def _local_file(text: str, reader: Reader) -> tuple[str, set[str]] | None:
@@ -122,10 +131,7 @@ def _local_file(text: str, reader: Reader) -> tuple[str, set[str]] | None:
 
     As in pip, a relative path counts from the current folder, even inside a file in another one.
     """
-    path, bracket, in_brackets = text.rpartition("[") if text.endswith("]") else (text, "", "")
-    path = path.rstrip()
-    if _looks_like_path(path) and reader.is_folder(path):
-        raise Refused("local-folder", "can't cross the gap: it is a folder, not a file", FOLDER_HINT)
+    path, extras = _split_extras(text)
     if not path.lower().endswith(_ARCHIVES):
         if _looks_like_path(path) and "@" not in path and ":" not in path:
             there = "is neither a wheel nor an sdist" if reader.is_file(path) else "not found"
@@ -137,11 +143,18 @@ def _local_file(text: str, reader: Reader) -> tuple[str, set[str]] | None:
         if at and not _looks_like_path(before):
             return None
         raise Refused("not-found", "not found", "a path counts from the current folder, as in pip")
+    return reader.absolute(path), extras
+
+
+def _split_extras(text: str) -> tuple[str, set[str]]:
+    """A path, and the extras in brackets behind it."""
+    path, bracket, in_brackets = text.rpartition("[") if text.endswith("]") else (text, "", "")
+    if not bracket:
+        return text, set()
     try:
-        extras = Requirement(f"x[{in_brackets}").extras if bracket else set()
+        return path.rstrip(), Requirement(f"x[{in_brackets}").extras
     except ValueError:
         raise Refused("bad-requirement", "has bad extras", "extras are like [one,two]") from None
-    return reader.absolute(path), extras
 
 
 def _looks_like_path(text: str) -> bool:
@@ -196,6 +209,8 @@ def _direct(url: str, name: str | None, extras: set[str], marker: Marker | None,
     except ValueError:
         raise Refused("bad-url", "has an unusable address", _ADDRESS_HINT) from None
     if scheme in {"", "file"}:
+        if reader.is_folder(bare):
+            return _tree(folder_tree(url, name, extras, marker, reader))
         bare = _existing(bare, reader)
     elif scheme not in {"http", "https"}:
         raise Refused("bad-url", "has an address that is neither https, http nor file", _ADDRESS_HINT)
@@ -224,8 +239,6 @@ def _parts(url: str) -> tuple[str, str, str]:
 
 def _existing(path: str, reader: Reader) -> str:
     """The absolute ``file:`` address of a file that is there."""
-    if reader.is_folder(path):
-        raise Refused("local-folder", "can't cross the gap: it is a folder, not a file", FOLDER_HINT)
     if not reader.is_file(path):
         raise Refused("not-found", "not found", "a path counts from the current folder, as in pip")
     return reader.absolute(path)

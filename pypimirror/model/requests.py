@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from pypimirror.model.files import ListedFile
 from pypimirror.model.names import FileName, Label, NormalizedName
 
-__all__ = ["ALL", "Consent", "Constraint", "FormatControl", "Origin", "Policy", "Root", "WishSet"]
+__all__ = ["ALL", "Consent", "Constraint", "FormatControl", "Origin", "Policy", "Root", "SourceTree", "WishSet"]
 
 ALL = ":all:"
 
@@ -29,18 +29,35 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SourceTree:
+    """A project's sources, to be built: a ``file:`` address of a folder, or a ``git+`` address with a revision.
+
+    ``subdirectory`` is where in it the project lies, empty for its top. No password is in an address.
+    """
+
+    url: str
+    revision: str = ""
+    subdirectory: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.url}@{self.revision}" if self.revision else self.url
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Root:
     """A requirement that a person wrote.
 
     ``hashes`` are pairs of algorithm and digest; where any root has some, all must (pip's hash-checking mode).
     ``direct`` is the one file that a direct reference or a local path names, else None. The requirement of such a
-    root carries no URL any more: the closed side finds the file in the tree by name and version.
+    root carries no URL any more: the closed side finds the file in the tree by name and version. ``source`` is what
+    must be built first; then the wheel that comes out is ``direct``.
     """
 
     requirement: Requirement
     origin: Origin
     hashes: tuple[tuple[str, str], ...] = ()
     direct: ListedFile | None = None
+    source: SourceTree | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

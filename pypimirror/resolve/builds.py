@@ -32,16 +32,16 @@ _WITHOUT_WHEEL = Version("70.1")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Job:
-    """An sdist to be built on a target, with the rules of the set that installs it, and the jobs it is built for."""
+    """A source to be built on a target, with the rules of the set that installs it, and the sdists it is built for.
 
-    file: ListedFile
+    ``label`` names it to people: an sdist's file name, or where a source tree lies.
+    """
+
+    label: str
+    project: NormalizedName
     target: Target
     policy: Policy
-    above: tuple[FileName, ...]
-
-    @property
-    def filename(self) -> FileName:
-        return self.file.name.filename
+    above: tuple[str, ...] = ()
 
 
 def solve_builds(answers: Iterable[Answer], index: Index, constraints: tuple[Constraint, ...] = ()) -> Iterator[Answer]:
@@ -52,37 +52,37 @@ def solve_builds(answers: Iterable[Answer], index: Index, constraints: tuple[Con
     Raises ResolutionFault: ``build-cycle`` where an sdist is needed to build itself, ``bad-build-requirement``, and
     what solving raises, with the sdist named; what the index raises.
     """
-    waiting = [job for answer in answers for job in _jobs(answer, ())]
+    waiting = [each for answer in answers for each in _sdists(answer, ())]
     done: set[tuple[FileName, Label]] = set()
     while waiting:
-        job = waiting.pop(0)
+        file, job = waiting.pop(0)
+        filename = file.name.filename
         _refuse_cycle(job)
-        if (job.filename, job.target.name) in done or not index.core_metadata(job.file).build_requires:
+        requires = index.core_metadata(file).build_requires
+        if (filename, job.target.name) in done or not requires:
             continue
-        done.add((job.filename, job.target.name))
-        try:
-            answer = _solve(job, index.core_metadata(job.file).build_requires or (), index, constraints)
-        except ResolutionFault as fault:
-            raise _named(fault, job) from None
+        done.add((filename, job.target.name))
+        wishes = replace(_wishes(job, requires, constraints), name=set_name(filename), builds=filename)
+        answer = _solve(job, wishes, index)
         yield answer
-        waiting += _jobs(answer, (*job.above, job.filename))
+        waiting += _sdists(answer, (*job.above, filename))
 
 
 def solve_environment(
-    file: ListedFile,
+    label_: str,
+    project: NormalizedName,
     requires: tuple[str, ...],
     *,
     target: Target,
-    policy: Policy,
     index: Index,
     constraints: tuple[Constraint, ...],
 ) -> Answer:
-    """What building one sdist on one target takes, given what it *requires*. Raises as ``solve_builds`` does."""
-    job = _Job(file=file, target=target, policy=policy, above=())
-    try:
-        return _solve(job, requires, index, constraints)
-    except ResolutionFault as fault:
-        raise _named(fault, job) from None
+    """What building one source of *project* on one target takes, given what it *requires*; *label_* is for people.
+
+    Raises as ``solve_builds`` does.
+    """
+    job = _Job(label=label_, project=project, target=target, policy=Policy())
+    return _solve(job, _wishes(job, requires, constraints), index)
 
 
 def set_name(filename: FileName, *, with_wheel: bool = False) -> Label:
@@ -94,32 +94,41 @@ def set_name(filename: FileName, *, with_wheel: bool = False) -> Label:
     return label(name)
 
 
-def _jobs(answer: Answer, above: tuple[FileName, ...]) -> Iterator[_Job]:
+def _sdists(answer: Answer, above: tuple[str, ...]) -> Iterator[tuple[ListedFile, _Job]]:
     """The sdists of an answer, by name."""
     pinned = {pin.file for resolution in answer.resolutions for pin in resolution.pins}
     files = {candidate.file.name.filename: candidate.file for candidate in answer.candidates}
     for filename in sorted(pinned):
-        if not files[filename].name.is_wheel:
-            yield _Job(file=files[filename], target=answer.target, policy=answer.wishes.policy, above=above)
+        file = files[filename]
+        if not file.name.is_wheel:
+            policy = answer.wishes.policy
+            yield (
+                file,
+                _Job(label=filename, project=file.name.project, target=answer.target, policy=policy, above=above),
+            )
 
 
-def _solve(job: _Job, requires: tuple[str, ...], index: Index, constraints: tuple[Constraint, ...]) -> Answer:
-    wishes = _wishes(job, requires, constraints)
-    answer = solve_target(wishes, job.target, index)
-    if any(map(_wants_wheel, answer.resolutions)):
-        name = set_name(job.filename, with_wheel=True)  # a set of its own: another target may do without
-        root = Root(requirement=Requirement("wheel"), origin=_origin(job))
-        answer = solve_target(replace(wishes, name=name, roots=(*wishes.roots, root)), job.target, index)
+def _solve(job: _Job, wishes: WishSet, index: Index) -> Answer:
+    try:
+        answer = solve_target(wishes, job.target, index)
+        if any(map(_wants_wheel, answer.resolutions)):
+            # A set of its own: another target may do without.
+            name = set_name(wishes.builds, with_wheel=True) if wishes.builds is not None else wishes.name
+            root = Root(requirement=Requirement("wheel"), origin=_origin(job))
+            answer = solve_target(replace(wishes, name=name, roots=(*wishes.roots, root)), job.target, index)
+    except ResolutionFault as fault:
+        raise _named(fault, job) from None
     return answer
 
 
 def _wishes(job: _Job, requires: tuple[str, ...], constraints: tuple[Constraint, ...]) -> WishSet:
-    """The set that builds an sdist. As in pip, formats and pre-releases are handed down to it, hashes are not."""
+    """What is needed for a build. As in pip, formats and pre-releases are handed down to it, hashes are not."""
     policy = replace(job.policy, require_hashes=False, align=False)
-    roots = tuple(_root(text, job) for text in requires)
-    return WishSet(
-        name=set_name(job.filename), roots=roots, constraints=constraints, policy=policy, builds=job.filename
-    )
+    try:
+        roots = tuple(_root(text, job) for text in requires)
+    except ResolutionFault as fault:
+        raise _named(fault, job) from None
+    return WishSet(name=label("build"), roots=roots, constraints=constraints, policy=policy)
 
 
 def _root(text: str, job: _Job) -> Root:
@@ -129,13 +138,13 @@ def _root(text: str, job: _Job) -> Root:
         raise ResolutionFault(
             f"the build requirement {text[:200]!r} {what}",
             code="bad-build-requirement",
-            hint=f"choose another version of {job.file.name.project}, or one that has a wheel",
+            hint=f"choose another version of {job.project}, or one that has a wheel",
         )
     return Root(requirement=requirement, origin=_origin(job))
 
 
 def _origin(job: _Job) -> Origin:
-    return Origin(path=f"{job.filename} (build)")
+    return Origin(path=f"{job.label} (build)")
 
 
 def _wants_wheel(resolution: Resolution) -> bool:
@@ -146,20 +155,19 @@ def _wants_wheel(resolution: Resolution) -> bool:
 
 def _refuse_cycle(job: _Job) -> None:
     """Whoever installs it would build without an end; so it is told before anything is carried."""
-    if job.filename not in job.above:
+    if job.label not in job.above:
         return
-    circle = [*job.above[job.above.index(job.filename) :], job.filename]
-    project = job.file.name.project
+    circle = [*job.above[job.above.index(job.label) :], job.label]
     raise ResolutionFault(
-        f"{job.target.name}: {job.filename} is needed to build itself: {' is built with '.join(circle)}",
+        f"{job.target.name}: {job.label} is needed to build itself: {' is built with '.join(circle)}",
         code="build-cycle",
-        hint=f"take a wheel of one of them: --only-binary {project}, or bound it with --build-constraint",
+        hint=f"take a wheel of one of them: --only-binary {job.project}, or bound it with --build-constraint",
     )
 
 
 def _named(fault: ResolutionFault, job: _Job) -> PypimirrorError:
     chain = "".join(f", which builds {name}" for name in reversed(job.above))
-    fault.message = f"to build {job.filename}{chain}: {fault}"
+    fault.message = f"to build {job.label}{chain}: {fault}"
     fault.args = (fault.message,)
     if not fault.hint:
         fault.hint = "bound what builds take with --build-constraint, or take a version that has a wheel"

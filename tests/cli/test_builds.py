@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 from tests.build.helpers import needs_sandbox
 from tests.fakes.archives import BACKEND, make_sdist, make_wheel
 from tests.fakes.server import FakeServer
-from tests.worlds import TARGET, Installer, Program, served
+from tests.worlds import TARGET, Installer, Program, environment, served
 
 # A build tool of the index, so that building needs what came across the gap. It tells of a second one when it is asked.
 TOOL_REQUIRES = """
@@ -273,3 +276,65 @@ def test_a_build_that_fails_ends_the_run_and_older_versions_are_not_tried(progra
     assert "broken-2.0.tar.gz" in ran.err
     assert "no luck with 2.0" in ran.err
     assert "broken-1.0" not in ran.err
+
+
+# ---- source trees ---------------------------------------------------------------------------------------------------
+
+
+def project(folder: Path) -> Path:
+    """A project's folder, whose backend lies inside it."""
+    filename, data = make_wheel("my-app", "0.3", requires_dist=["lib"])
+    (folder / "prebuilt").mkdir(parents=True)
+    (folder / "prebuilt" / filename).write_bytes(data)
+    (folder / "backend.py").write_text(BACKEND)
+    table = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (folder / "pyproject.toml").write_text(f'{table}[project]\nname = "my-app"\nversion = "0.3"\n')
+    return folder
+
+
+def test_a_local_folder_is_not_built_without_consent(program: Program, server: FakeServer) -> None:
+    project(program.work / "app")
+    ran = program("bundle", "./app", *TARGET, "-i", server.index_url, "-o", "x.tar")
+    assert ran.code == 6
+    assert "--allow-build my-app" in ran.err
+    assert not (program.work / "x.tar").exists()
+
+
+@needs_sandbox
+@pytest.mark.parametrize("kind", ["folder", "repository"])
+def test_a_source_tree_becomes_a_wheel_in_the_bundle(
+    program: Program, server: FakeServer, tmp_path: Path, kind: str
+) -> None:
+    app = project(program.work / "a private place" / "app")
+    wish = str(app)
+    if kind == "repository":
+        if shutil.which("git") is None:
+            pytest.skip("git is not installed")
+        who = ["-c", "user.name=x", "-c", "user.email=x@index.example", "-c", "init.defaultBranch=main"]
+        for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"], ["tag", "v1"]):
+            subprocess.run(["git", *who, *command], cwd=app, check=True, env=environment(program.home))
+        (app / "pyproject.toml").write_text("not what was committed")
+        wish = f"my-app @ git+{app.as_uri()}@v1"
+    ran = program("bundle", wish, *TARGET, "-i", server.index_url, "-o", "x.tar", "--allow-build", "my-app")
+    assert ran.code == 0, ran.err
+    said = manifest(program.work / "x.tar")
+    assert names(program.work / "x.tar") == ["lib-1.1+local.1-py3-none-any.whl", "my_app-0.3-py3-none-any.whl"]
+    source = {each["source"] for each in said["built"]}
+    assert len(source) == 1
+    assert (re.fullmatch(r"the repository app@[0-9a-f]{40}", *source) is not None) is (kind == "repository")
+    assert "private" not in json.dumps(said)
+    assert program("render", "x.tar", "tree").code == 0
+    assert program("verify", "tree").code == 0
+    installer = Installer(tmp_path / "bare")
+    installer.pip("install", "--index-url", (program.work / "tree" / "simple").as_uri(), "my-app")
+    assert installer.versions() == {"my-app": "0.3", "lib": "1.1+local.1"}
+
+
+@needs_sandbox
+def test_a_repository_that_is_not_there_is_told_in_git_s_words(program: Program, server: FakeServer) -> None:
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    wish = f"my-app @ git+{(program.work / 'nothing').as_uri()}"
+    ran = program("bundle", wish, *TARGET, "-i", server.index_url, "-o", "x.tar", "--allow-build", "my-app")
+    assert ran.code == 3
+    assert "git failed" in ran.err

@@ -27,8 +27,6 @@ BESIDE: dict[str, str | bytes | Exception] = {
     "escape.txt": b"# coding: unicode_escape\n\\d\n",
     "locked.txt": PermissionError(13, "Permission denied"),
 }
-WHEEL = "build a wheel of it (pip wheel --no-deps {}), then name the wheel by its path: ./name-1.0-py3-none-any.whl"
-FOLDER = WHEEL.format("FOLDER")
 EXAMPLE = 'a requirement is like: name[extra] >= 1.0, < 2 ; python_version < "3.12"'
 UTF8 = (
     "save it as UTF-8, or say its encoding in the first line, as in '# -*- coding: latin-1 -*-'; "
@@ -76,7 +74,7 @@ def test_a_file_that_can_not_be_decoded_is_told_once(name: str, message: str, hi
         ("foo=1", "'foo=1' is not a requirement", "write '==' for an exact version"),
         ("-e .", "'-e .' is an option, not a requirement", "give it as an argument of its own, before any '--'"),
         ("notes.txt", "'notes.txt' is a file, not a requirement", "to read requirements from it, say '-r' before it"),
-        ("./project", "'./project' can't cross the gap: it is a folder, not a file", FOLDER),
+        ("./project", "'./project' does not tell its project's name", "write its name before it: name @ file:///..."),
         ("foo --pre", "'foo --pre' is not a requirement", EXAMPLE),
     ],
 )
