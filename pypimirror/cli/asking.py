@@ -300,5 +300,6 @@ def _set(asked: Asked, pip: PipSettings, wishes: Wishes, exclude_newer: str | No
             allow_unhashed=asked.allow_unhashed,
             align=asked.align,
             exclude_newer=exclude_newer,
+            carry_sdists=asked.sdist == "always",
         ),
     )

@@ -116,9 +116,9 @@ wish_options = _together(
     click.option("--prefer-binary", is_flag=True, help="Rather an older wheel than a newer sdist."),
     click.option(
         "--sdist",
-        type=click.Choice(["fallback", "never"]),
+        type=click.Choice(["fallback", "never", "always"]),
         default="fallback",
-        help="Sdists where there is no wheel for a target; or never, as with '--only-binary :all:'.",
+        help="Sdists where a target has no wheel; never, as with '--only-binary :all:'; or always, beside the wheels.",
     ),
     click.option(
         "--build-constraint",

@@ -87,7 +87,10 @@ class FormatControl:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """The rules of one set. ``exclude_newer`` is an ISO 8601 time in UTC, or None."""
+    """The rules of one set. ``exclude_newer`` is an ISO 8601 time in UTC, or None.
+
+    With ``carry_sdists`` the sdist of each wheel's version comes along, for those who must have the source.
+    """
 
     prereleases: bool = False
     formats: FormatControl = FormatControl()
@@ -96,6 +99,7 @@ class Policy:
     allow_unhashed: bool = False
     align: bool = False
     exclude_newer: str | None = None
+    carry_sdists: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

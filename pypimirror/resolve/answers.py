@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pypimirror.errors import ResolutionFault
 from pypimirror.index.port import Index
+from pypimirror.model.files import ListedFile
 from pypimirror.model.plan import Pin, Resolution, Uncovered
 from pypimirror.model.requests import WishSet
 from pypimirror.model.targets import PatchRange, Target
@@ -20,7 +21,10 @@ __all__ = ["Answer", "solve_target"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What came of one set on one target: its resolutions, newest patch releases first, and what they rest on."""
+    """What came of one set on one target: its resolutions, newest patch releases first, and what they rest on.
+
+    ``beside`` are sdists that come along with the wheels that were chosen.
+    """
 
     wishes: WishSet
     target: Target
@@ -28,6 +32,7 @@ class Answer:
     uncovered: tuple[Uncovered, ...]
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...]
+    beside: tuple[ListedFile, ...] = ()
 
 
 def solve_target(wishes: WishSet, target: Target, index: Index) -> Answer:

@@ -95,10 +95,11 @@ def set_name(filename: FileName, *, with_wheel: bool = False) -> Label:
 
 
 def _sdists(answer: Answer, above: tuple[str, ...]) -> Iterator[tuple[ListedFile, _Job]]:
-    """The sdists of an answer, by name."""
+    """The sdists of an answer, by name; those that come along count, too."""
     pinned = {pin.file for resolution in answer.resolutions for pin in resolution.pins}
     files = {candidate.file.name.filename: candidate.file for candidate in answer.candidates}
-    for filename in sorted(pinned):
+    files.update((file.name.filename, file) for file in answer.beside)
+    for filename in sorted(pinned | {file.name.filename for file in answer.beside}):
         file = files[filename]
         if not file.name.is_wheel:
             policy = answer.wishes.policy
@@ -123,7 +124,7 @@ def _solve(job: _Job, wishes: WishSet, index: Index) -> Answer:
 
 def _wishes(job: _Job, requires: tuple[str, ...], constraints: tuple[Constraint, ...]) -> WishSet:
     """What is needed for a build. As in pip, formats and pre-releases are handed down to it, hashes are not."""
-    policy = replace(job.policy, require_hashes=False, align=False)
+    policy = replace(job.policy, require_hashes=False, align=False, carry_sdists=False)
     try:
         roots = tuple(_root(text, job) for text in requires)
     except ResolutionFault as fault:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from packaging.requirements import Requirement
 
-from pypimirror.errors import PolicyFault, ResolutionFault
+from pypimirror.errors import IntegrityFault, PolicyFault, ResolutionFault
 from pypimirror.index.languages import compiler_note
 from pypimirror.index.port import Index
-from pypimirror.model.files import ProjectStatus
+from pypimirror.model.files import ListedFile, ProjectStatus
 from pypimirror.model.names import Label, NormalizedName, Version
 from pypimirror.model.plan import Plan, PlannedFile, Uncovered
 from pypimirror.model.requests import Constraint, Origin, WishSet
@@ -46,7 +46,7 @@ def make_plan(
         if wishes.policy.align and len(targets) > 1:
             of_set, unaligned = _align(of_set, index)
             notes += unaligned
-        answers += of_set
+        answers += [_with_sdists(answer, index) for answer in of_set]
     builds: dict[Label, WishSet] = {}
     for built in solve_builds(tuple(answers), index, build_constraints):
         builds[built.wishes.name] = built.wishes
@@ -127,6 +127,33 @@ def _covered(answer: Answer) -> set[int]:
     }
 
 
+# ---- sources that come along ----------------------------------------------------------------------------------------
+
+
+def _with_sdists(answer: Answer, index: Index) -> Answer:
+    """With the sdist of each version that is taken as a wheel, where the set's policy wants it and there is one."""
+    if not answer.wishes.policy.carry_sdists:
+        return answer
+    beside: dict[str, ListedFile] = {}
+    notes: list[str] = []
+    for candidate in answer.candidates:
+        if not candidate.file.name.is_wheel:
+            continue
+        listing = index.listing(candidate.key.project)
+        files = listing.files if listing is not None else ()
+        sdists = [each for each in files if not each.name.is_wheel and each.name.version == candidate.version]
+        try:
+            if sdists:
+                index.core_metadata(sdists[0])
+                beside[sdists[0].name.filename] = sdists[0]
+                continue
+            why = "there is none"
+        except (ResolutionFault, IntegrityFault) as fault:
+            why = str(fault)
+        notes.append(f"the sdist of {candidate.key.project} {candidate.version} does not come along: {why}")
+    return replace(answer, beside=tuple(beside.values()), notes=(*answer.notes, *dict.fromkeys(notes)))
+
+
 # ---- all answers, one plan ------------------------------------------------------------------------------------------
 
 
@@ -135,8 +162,8 @@ def _unite(
 ) -> Plan:
     files: dict[str, PlannedFile] = {}
     for answer in answers:
-        for candidate in answer.candidates:
-            planned = PlannedFile(listed=candidate.file, metadata=index.core_metadata(candidate.file))
+        for listed in (*(candidate.file for candidate in answer.candidates), *answer.beside):
+            planned = PlannedFile(listed=listed, metadata=index.core_metadata(listed))
             known = files.setdefault(planned.filename.casefold(), planned)
             if known.listed != planned.listed:
                 _refuse_two_contents(known, planned)
