@@ -118,6 +118,15 @@ def online(session: nox.Session) -> None:
 
 
 @nox.session
+def sdists(session: nox.Session) -> None:
+    """Real sdists, installed from a tree alone; then the share of popular ones whose metadata is static, as a table."""
+    session.install("-e", ".", *group("test"))
+    alone = {**CLEAN, "PIP_EXTRA_INDEX_URL": None, "PIP_FIND_LINKS": None}
+    session.run("pytest", "-m", "online", "tests/online/test_sdists.py", env=alone)
+    session.run("python", "-m", "tests.online.static_share", *session.posargs, env=alone)
+
+
+@nox.session
 def agreement(session: nox.Session) -> None:
     """Print the table: the pins of each example on six targets, beside those of ``uv pip compile``."""
     session.install("-e", ".", *group("test"))

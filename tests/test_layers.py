@@ -78,6 +78,7 @@ IMPURE = {
 }
 EXCUSED = {
     ("pypimirror.index.sdist", "sys"): "which tomllib there is",
+    ("pypimirror.inputs.trees", "sys"): "which tomllib there is",
     ("pypimirror.inputs.written", "os"): "os.sep: local paths are written as this host writes them",
     ("pypimirror.tree.layout", "pathlib.Path"): "it names paths and opens none",
 }

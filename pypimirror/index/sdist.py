@@ -45,13 +45,15 @@ class SdistTexts:
     """The files of an sdist that matter, as they lie in it, and what follows from all their names.
 
     ``build_requires`` is what building takes, as far as it can be read; ``languages`` what else than Python it is
-    written in. ``egg_requires`` is the requires.txt of an old sdist.
+    written in. Where ``undecided``, code decides what else a build asks for. ``egg_requires`` is the requires.txt of an
+    old sdist.
     """
 
     pkg_info: bytes | None
     project: Mapping[str, object] | None
     build_requires: tuple[str, ...]
     languages: tuple[str, ...] = ()
+    undecided: bool = False
     egg_requires: bytes | None = None
 
 
@@ -80,14 +82,16 @@ def read_metadata(source: BinaryIO, name: ParsedName) -> SdistTexts:
         project, build_requires = _read_pyproject(found.get("pyproject.toml"))
     except (tars.BadTar, zips.BadZip) as error:
         raise IntegrityFault(f"{name.filename}: {error}", code="bad-sdist", hint=_HINT) from None
+    is_all = True
     if any(text.startswith("setuptools") for text in build_requires):
-        more, _ = setup_requires(setup_cfg=found.get("setup.cfg"), setup_py=found.get("setup.py"))
+        more, is_all = setup_requires(setup_cfg=found.get("setup.cfg"), setup_py=found.get("setup.py"))
         build_requires = (*build_requires, *(text for text in more if text not in build_requires))
     return SdistTexts(
         pkg_info=found.get("PKG-INFO"),
         project=project,
         build_requires=build_requires,
         languages=languages.found(),
+        undecided=not is_all,
         egg_requires=found.get("requires.txt"),
     )
 
@@ -119,16 +123,20 @@ def core_metadata(texts: SdistTexts, *, name: ParsedName, trust_egg_info: bool =
 
 
 def _completed(said: CoreMetadata, texts: SdistTexts) -> CoreMetadata:
-    return replace(said, build_requires=texts.build_requires, languages=texts.languages)
+    return replace(
+        said, build_requires=texts.build_requires, languages=texts.languages, build_undecided=texts.undecided
+    )
 
 
 def _from_egg_info(said: CoreMetadata, texts: SdistTexts) -> CoreMetadata | None:
-    """PKG-INFO with the requirements of requires.txt, without which an old sdist has none."""
-    wanted = requires_dist((texts.egg_requires or b"").decode("utf-8-sig", "replace"))
+    """PKG-INFO with the requirements of requires.txt; without that file, with those that it states itself, if any."""
+    completed = replace(_completed(said, texts), learnt_from="egg-info")
+    if texts.egg_requires is None:
+        return completed
+    wanted = requires_dist(texts.egg_requires.decode("utf-8-sig", "replace"))
     if wanted is None:
         return None
-    completed = _completed(said, texts)
-    return replace(completed, requires_dist=wanted[0], provides_extra=wanted[1], learnt_from="egg-info")
+    return replace(completed, requires_dist=wanted[0], provides_extra=wanted[1])
 
 
 def _read_zip(source: BinaryIO, choose: Callable[[str], str | None]) -> dict[str, bytes]:

@@ -109,6 +109,7 @@ class CoreMetadata:
     ``requires_dist`` are the field's values as text, in order. ``dynamic`` names fields, lower case, that an sdist's
     metadata does not settle (PEP 643); it is empty for a wheel. ``sha256`` is of the exact bytes that were read.
     ``build_requires`` is None for a wheel, for an sdist what building it takes, as far as it can be read.
+    ``build_undecided`` tells that code of it decides what else that is.
     ``languages`` is what an sdist is written in beside Python. ``learnt_from`` says how this is known: ``stated`` as
     the standards have it, ``egg-info`` where a person chose to believe that, ``build`` where the backend was asked.
     """
@@ -123,5 +124,6 @@ class CoreMetadata:
     sha256: Sha256 | None = None
     size: int | None = None
     build_requires: tuple[str, ...] | None = None
+    build_undecided: bool = False
     languages: tuple[str, ...] = ()
     learnt_from: LearntFrom = "stated"

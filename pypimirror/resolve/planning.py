@@ -240,4 +240,6 @@ def _listing_notes(
 def _sdist_note(file: PlannedFile) -> str:
     compiler = compiler_note(file.metadata.languages, file.listed.name.project)
     but = f"; but {compiler} must be there" if compiler else ""
+    if file.metadata.build_undecided:
+        but += f"; its setup.py decides what else that is: --allow-build {file.listed.name.project} finds out"
     return f"{file.filename} is an sdist: whoever installs it builds it; what that takes comes along{but}"

@@ -292,3 +292,21 @@ def test_an_error_of_the_disk_stays_what_it_is() -> None:
 def test_an_archive_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(IntegrityFault, match="of this kind"):
         sdist.read_metadata(io.BytesIO(b""), parse_file_name("thing-1.0.tar.Z"))
+
+
+def test_an_old_sdist_is_taken_at_the_word_of_the_file_that_it_has() -> None:
+    """egg-info where there is one; else what PKG-INFO states itself, as old tools that are not setuptools wrote it."""
+    stated = make_sdist("thing", "1.0", metadata_version="2.1", requires_dist=["lib>=1"], pyproject=None)
+    egg = {"thing.egg-info/requires.txt": "other\n"}
+    both = make_sdist("thing", "1.0", metadata_version="2.1", requires_dist=["lib>=1"], pyproject=None, files=egg)
+    neither = make_sdist("thing", "1.0", metadata_version="1.2", pyproject=None)
+    for (filename, data), wanted in ((stated, ("lib>=1",)), (both, ("other",)), (neither, ())):
+        name = parse_file_name(filename)
+        read = sdist.core_metadata(sdist.read_metadata(io.BytesIO(data), name), name=name, trust_egg_info=True)
+        assert (read.requires_dist, read.learnt_from) == (wanted, "egg-info")
+
+
+def test_a_setup_py_that_decides_by_code_what_it_is_built_with_is_marked() -> None:
+    for script, undecided in (("setup(setup_requires=['a'])", False), ("setup(setup_requires=find())", True)):
+        read = _static(*make_sdist("thing", "1.0", pyproject=None, setup_py=script))
+        assert read.build_undecided is undecided
