@@ -120,10 +120,20 @@ def test_this_pip_installs_what_it_should(tree: Path, tmp_path: Path, way: str) 
     _pip_installs(tree, tmp_path, way, sys.executable)
 
 
+@pytest.fixture(scope="module")
+def stock_3_11(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A fresh environment of the Python 3.11 that is installed here, with the pip that it brings."""
+    base = "import sys; print(getattr(sys, '_base_executable', sys.executable))"
+    found = subprocess.run([interpreter(11), "-c", base], check=True, capture_output=True, text=True, timeout=60)
+    folder = tmp_path_factory.mktemp("stock") / "3.11"
+    subprocess.run([found.stdout.strip(), "-m", "venv", str(folder)], check=True, timeout=120)
+    return str(folder / "bin" / "python")
+
+
 @pytest.mark.parametrize("way", WAYS)
-def test_pip_23_2_installs_what_it_should(tree: Path, tmp_path: Path, way: str) -> None:
+def test_pip_23_2_installs_what_it_should(tree: Path, tmp_path: Path, way: str, stock_3_11: str) -> None:
     """The pip that Python 3.11's ensurepip has brought since 3.11.5, and many a server still has."""
-    python = interpreter(11)
+    python = stock_3_11
     version = _pip_version(python)
     if not version.startswith("23.2"):
         pytest.skip(f"the pip of that Python 3.11 is {version}")
