@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from pypimirror.tree.importing import import_bundle
 from tests.tree.helpers import (
     NOW,
     FaultyDisk,
-    Killed,
     MemoryBundle,
     bundle,
     channels,
@@ -365,74 +363,7 @@ def test_where_no_link_can_be_made_plain_is_recommended(tmp_path: Path) -> None:
     assert "--plain" in caught.value.hint
 
 
-# ---- crashes ---------------------------------------------------------------------------------------------------------
-
-
-def _finished(tmp_path: Path, *, plain: bool) -> tuple[dict[str, bytes], dict[str, bytes], int]:
-    """What is served before and after the second bundle, and how many operations that takes."""
-    render(tmp_path / "finished", FIRST, plain=plain)
-    before = snapshot(tmp_path / "finished")
-    disk = FaultyDisk()
-    render(tmp_path / "finished", SECOND, disk=disk)
-    return before, snapshot(tmp_path / "finished"), len(disk.names)
-
-
-def _no_space() -> OSError:
-    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _die_and_run_again(
-    tree: Path, disk: Disk, *, plain: bool, before: dict[str, bytes], after: dict[str, bytes]
-) -> str:
-    """Run on a disk that fails, look, run again, look. Returns what was served in between."""
-    with suppress(DiskFault, Killed):
-        render(tree, SECOND, disk=disk, plain=plain)
-    assert check_tree(tree) == [] or plain
-    seen = snapshot(tree)
-    render(tree, SECOND, plain=plain)
-    assert check_tree(tree) == []
-    assert snapshot(tree) == after
-    assert not list(tree.rglob("*.part"))
-    assert list((tree / ".pypimirror" / "incoming").iterdir()) == []
-    return "old" if seen == before else "new" if seen == after else "mixed"
-
-
-@pytest.mark.parametrize("how", ["killed", "full"])
-def test_a_fault_at_any_operation_leaves_one_whole_generation_and_a_rerun_finishes(tmp_path: Path, how: str) -> None:
-    before, after, count = _finished(tmp_path, plain=False)
-    outcomes = []
-    for number in range(count):
-        tree = tmp_path / f"tree{number}"
-        render(tree, FIRST)
-        disk = FaultyDisk(number) if how == "killed" else FaultyDisk(number, _no_space, dead=False)
-        outcomes.append(_die_and_run_again(tree, disk, plain=False, before=before, after=after))
-    assert outcomes == sorted(outcomes, reverse=True), "first old, from the swap on new"
-    assert set(outcomes) == {"old", "new"}
-
-
-@pytest.mark.parametrize("how", ["killed", "full"])
-def test_a_fault_at_any_operation_of_the_first_publishing_serves_nothing_or_all(tmp_path: Path, how: str) -> None:
-    disk = FaultyDisk()
-    render(tmp_path / "finished", SECOND, disk=disk)
-    after = snapshot(tmp_path / "finished")
-    for number in range(len(disk.names)):
-        tree = tmp_path / f"tree{number}"
-        faulty = FaultyDisk(number) if how == "killed" else FaultyDisk(number, _no_space, dead=False)
-        assert _die_and_run_again(tree, faulty, plain=False, before={}, after=after) != "mixed"
-
-
-def test_a_fault_in_a_plain_tree_leaves_every_page_whole_and_a_rerun_finishes(tmp_path: Path) -> None:
-    before, after, count = _finished(tmp_path, plain=True)
-    for number in range(count):
-        tree = tmp_path / f"tree{number}"
-        render(tree, FIRST, plain=True)
-        with pytest.raises(Killed):
-            render(tree, SECOND, disk=FaultyDisk(number))
-        for path, data in snapshot(tree).items():
-            assert data in (before.get(path), after.get(path))
-        for page in (tree / "simple").glob("*/index.html"):
-            assert all((tree / "packages" / link["text"]).is_file() for link in links(page))
-        assert _die_and_run_again(tree, Disk(), plain=True, before=before, after=after) == "new"
+# ---- the order of steps (what a crash may leave is for tests/crashes) ------------------------------------------------
 
 
 def test_everything_is_synced_before_the_swap_and_the_swap_after_it(tmp_path: Path) -> None:
