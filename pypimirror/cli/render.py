@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from pypimirror.cli.options import speech_options
 from pypimirror.cli.progress import reporting
 from pypimirror.cli.sizes import count, size
+from pypimirror.cli.standard_input import standard_input
 from pypimirror.cli.voice import Voice
 from pypimirror.closed import Rendered, render
 from pypimirror.model.names import Label, label
@@ -65,7 +65,7 @@ def command(
         raise click.UsageError("'-' stands for standard input, which can be read once")
     with reporting(voice) as reporter:
         rendered = render(
-            [sys.stdin.buffer if name == "-" else Path(name) for name in bundles],
+            [standard_input() if name == "-" else Path(name) for name in bundles],
             Path(tree),
             now=int(time.time()),
             plain=plain,

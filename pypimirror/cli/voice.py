@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import click
 
+from pypimirror.cli.printable import printable
 from pypimirror.disk import disk_fault
 from pypimirror.errors import PypimirrorError
 
@@ -35,12 +36,12 @@ class Voice:
 
     def say(self, text: str) -> None:
         """Words without a label; said even with ``--quiet``."""
-        click.echo(text, err=True)
+        click.echo(_safe(text), err=True)
 
     def tell(self, text: str) -> None:
         """Progress in plain words; kept back by ``--quiet``."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo(_safe(text), err=True)
 
     def data(self, text: str) -> None:
         """What was asked for, on standard output. Raises DiskFault where that can't take it; BrokenPipeError passes."""
@@ -66,4 +67,9 @@ class Voice:
 
     def _line(self, label: str, color: str, text: str) -> None:
         shown = click.style(f"{label}:", fg=color, bold=True) if self.colored else f"{label}:"
-        click.echo(f"{shown} {text}", err=True, color=self.colored)
+        click.echo(f"{shown} {_safe(text)}", err=True, color=self.colored)
+
+
+def _safe(text: str) -> str:
+    """Names and reasons of others stand in what is said: none of them may steer the terminal."""
+    return "\n".join(map(printable, text.split("\n")))

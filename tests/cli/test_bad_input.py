@@ -348,3 +348,12 @@ def test_data_goes_to_standard_output_and_words_to_standard_error(program: Progr
     assert ran.code == 0
     assert ran.json()["bundle"] == "app.tar"
     assert "Resolving" in ran.err
+
+
+@pytest.mark.parametrize("command", ["verify", "show", "render"])
+def test_what_is_said_can_not_steer_a_terminal(program: Program, command: str) -> None:
+    name = "x\x1b[2J\u202e.tar"
+    ran = program(command, name, *(["tree"] if command == "render" else []))
+    assert ran.code == 7
+    assert "\x1b" not in ran.err
+    assert "x\\x1b[2J\\u202e.tar" in ran.err
