@@ -102,8 +102,13 @@ class Ours:
                 pins={pin.project: str(pin.version) for pin in each.pins}, seconds=lasted, notes=made.notes
             )
             for each in made.resolutions
+            if each.set == wishes.name  # what builds sdists is no answer to the wishes
         }
-        gaps = {gap.patches.lowest: Answer(pins=None, fault=gap.reason, seconds=lasted) for gap in made.uncovered}
+        gaps = {
+            gap.patches.lowest: Answer(pins=None, fault=gap.reason, seconds=lasted)
+            for gap in made.uncovered
+            if gap.set == wishes.name
+        }
         return {f"{python}.{patch}": answer for patch, answer in sorted({**solved, **gaps}.items())}
 
     def accepts(self, wishes: WishSet, full_python: str, platform: str, pins: Pins) -> str:
