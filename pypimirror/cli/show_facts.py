@@ -9,7 +9,8 @@ from pypimirror.cli.pin_tree import patches_facts, pin_facts, resolution_facts, 
 from pypimirror.cli.show_project import uses
 from pypimirror.cli.show_source import ShownBundle, ShownTree, is_sdist, moment, size_of
 from pypimirror.cli.show_tree import pinning, targets
-from pypimirror.model.manifest import BuildRecord, BundledFile, BundledSet, Manifest, Sidecar, WrittenRequirement
+from pypimirror.model.manifest import BundledFile, BundledSet, Manifest, Sidecar, WrittenRequirement
+from pypimirror.model.manifest_out import built_out
 from pypimirror.model.names import Label, NormalizedName
 from pypimirror.model.targets import Target
 from pypimirror.tree.compose import Accepted, ServedProject
@@ -42,7 +43,7 @@ def bundle(shown: ShownBundle) -> Facts:
         ],
         "files": [_file(file) | {"targets": wanting.get(file.filename, [])} for file in manifest.files],
         "members": [{"path": each.path, "size": each.size, "sha256": each.sha256} for each in manifest.members],
-        "built": [_built(each) for each in manifest.built],
+        "built": [built_out(each) for each in manifest.built],
     }
 
 
@@ -171,17 +172,6 @@ def _target(target: Target, files: list[BundledFile]) -> Facts:
         "patches": patches_facts(target.patches),
         "files": len(files),
         "size": size_of(files),
-    }
-
-
-def _built(each: BuildRecord) -> Facts:
-    return {
-        "source": each.source,
-        "sha256": each.sha256,
-        "backend": each.backend,
-        "requirements": [{"filename": filename, "sha256": sha256} for filename, sha256 in each.requirements],
-        "sandboxed": each.sandboxed,
-        "output": each.output,
     }
 
 

@@ -14,7 +14,7 @@ from pypimirror.model.manifest import (
 from pypimirror.model.plan import Resolution
 from pypimirror.model.target_json import patches_out, target_out
 
-__all__ = ["manifest_out"]
+__all__ = ["built_out", "manifest_out"]
 
 
 def manifest_out(manifest: Manifest) -> dict[str, object]:
@@ -34,7 +34,7 @@ def manifest_out(manifest: Manifest) -> dict[str, object]:
         "projects": [{"name": each.name, "status": each.status, "reason": each.reason} for each in manifest.projects],
         "files": [_file_out(file) for file in manifest.files],
         "members": [{"path": each.path, "size": each.size, "sha256": each.sha256} for each in manifest.members],
-        "built": [_built_out(each) for each in manifest.built],
+        "built": [built_out(each) for each in manifest.built],
     }
 
 
@@ -51,7 +51,7 @@ def _set_out(each: BundledSet) -> dict[str, object]:
     }
 
 
-def _built_out(each: BuildRecord) -> dict[str, object]:
+def built_out(each: BuildRecord) -> dict[str, object]:
     return {
         "source": each.source,
         "sha256": each.sha256,
