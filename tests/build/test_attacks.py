@@ -113,9 +113,9 @@ def test_b_neither_secrets_in_files_nor_in_the_environment_are_seen(
                     found += [path] if b"canary" in open(path, "rb").read() else []
                 except OSError:
                     pass
-            for path in ({str(home / ".netrc")!r}, "~/.netrc", "/root/.netrc", "/etc/shadow", "/etc/ssh"):
+            for path in ({str(home / ".netrc")!r}, "~/.netrc", "~root/.netrc", "/etc/shadow", "/etc/ssh"):
                 found += [path] if os.path.exists(os.path.expanduser(path)) else []
-            for folder in ("/root", "/home", {str(tmp_path)!r}, "/tmp", "/sys", "/run", "/var", os.path.expanduser("~")):
+            for folder in (os.path.expanduser("~root"), "/home", {str(tmp_path)!r}, "/tmp", "/sys", "/run", "/var", os.path.expanduser("~")):
                 seen = os.listdir(folder) if os.path.isdir(folder) else []
                 found += [folder + "/" + each for each in seen if each not in (".pyenv", ".local", "work")]
             sys.exit("found: " + repr(found))

@@ -188,14 +188,16 @@ def _tree_cases(*, plain: bool) -> Iterable[Case]:
         yield Case(
             f"import-{name}-{kind}",
             prepare,
-            lambda world, disk, tree=tree, names=names: bring(world, tree, names, disk=disk),  # type: ignore[misc]
+            lambda world, disk, tree=tree, names=names: bring(  # type: ignore[misc]  # bound now
+                world, tree, names, disk=disk
+            ),
             tree,
             plain,
         )
         yield Case(
             f"publish-{name}-{kind}",
             imported(prepare, tree, *names),
-            lambda world, disk, tree=tree, digest=digest, options=options: show(  # type: ignore[misc]
+            lambda world, disk, tree=tree, digest=digest, options=options: show(  # type: ignore[misc]  # bound now
                 world, tree, [digest], disk=disk, **options
             ),
             tree,
@@ -232,8 +234,12 @@ def _bundle_cases() -> Iterable[Case]:
     for name, old, each, carried in fixtures:
         yield Case(
             f"bundle-{name}",
-            lambda world, old=old, each=each: prepare(world, old=old and _tar(old), each=each),  # type: ignore[misc]
-            lambda world, disk, each=each, carried=carried: run(world, disk, each=each, carried=carried),  # type: ignore[misc]
+            lambda world, old=old, each=each: prepare(  # type: ignore[misc]  # bound now
+                world, old=old and _tar(old), each=each
+            ),
+            lambda world, disk, each=each, carried=carried: run(  # type: ignore[misc]  # bound now
+                world, disk, each=each, carried=carried
+            ),
             "out",
         )
 
