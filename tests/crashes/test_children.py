@@ -28,6 +28,23 @@ Run = Callable[[list[str], float | None], tuple[int, float]]
 QUICK, MANY = 20, 150
 
 
+class Moments:
+    """When to kill: spread over a run, and moved towards the end that was not seen yet, since runs differ in length."""
+
+    def __init__(self, seed: object, took: float) -> None:
+        self._dice = random.Random(str(seed))  # noqa: S311 - a test's dice
+        self._longest = 1.3 * took
+        self.ends: Counter[str] = Counter()
+
+    def draw(self) -> float:
+        return self._dice.uniform(0, self._longest)
+
+    def saw(self, *, new: bool) -> None:
+        self.ends["new" if new else "not yet"] += 1
+        if len(self.ends) == 1:
+            self._longest *= 0.8 if new else 1.3
+
+
 @contextmanager
 def forker(home: Path) -> Iterator[Run]:
     """The program, ready to be forked: gives what runs a command line in a child, and kills it after some seconds."""
@@ -58,8 +75,6 @@ def command(world: Path, tree: str, *, plain: bool) -> list[str]:
 
 def kill_renders(play: Playground, folder: Path, tally: Counter[str], tmp_path: Path, *, kind: str, times: int) -> None:
     found = exhibit(CASES[f"render-second-{kind}"], folder)
-    dice = random.Random(kind)  # noqa: S311 - a test's dice
-    ends: Counter[str] = Counter()
     with forker(tmp_path) as run:
         world = play.laid_out(found.before)
         took = []
@@ -68,18 +83,19 @@ def kill_renders(play: Playground, folder: Path, tally: Counter[str], tmp_path: 
             assert code == 0
             took.append(seconds)
         assert served(found.case, world) == found.served_after
+        moments = Moments(kind, max(took))
         for number in range(times):
             world = play.laid_out(found.before)
-            code, _ = run(command(world, "tree", plain=kind == "plain"), dice.uniform(0, 1.3 * max(took)))
+            code, _ = run(command(world, "tree", plain=kind == "plain"), moments.draw())
             assert code in (0, -9)
             torn = invariants(found, world, finished=code == 0)
-            ends["new" if served(found.case, world) == found.served_after else "not yet"] += 1
+            moments.saw(new=served(found.case, world) == found.served_after)
             torn += run_again(found, world)
             tally["killed processes"] += 1
             tally["torn"] += len(torn)
             assert torn == [], number
             play.clear(world)
-    assert set(ends) == {"new", "not yet"}, "the times are not well chosen"
+    assert set(moments.ends) == {"new", "not yet"}, "the times are not well chosen"
 
 
 @pytest.mark.parametrize("kind", ["linked", "plain"])
@@ -106,21 +122,20 @@ def kill_bundles(play: Playground, tally: Counter[str], tmp_path: Path, times: i
         (folder / "wheels" / filename).write_bytes(data)
     target = folder / "b.tar"
     asked = ["bundle", "app", "--no-index", "-f", str(folder / "wheels"), "--no-cache", *TARGET, "-o", str(target)]
-    dice = random.Random(0)  # noqa: S311 - a test's dice
-    ends: Counter[str] = Counter()
     with forker(tmp_path) as run:
         took = max(run(asked, None) for _ in range(3))[1]
         whole = target.read_bytes()
+        moments = Moments(0, took)
         for number in range(times):
             target.write_bytes(b"old")
-            code, _ = run(asked, dice.uniform(0, 1.3 * took))
+            code, _ = run(asked, moments.draw())
             assert code in (0, -9)
             found = target.read_bytes()
             assert found == whole or (code == -9 and found == b"old"), number
-            ends["new" if found == whole else "not yet"] += 1
+            moments.saw(new=found == whole)
             tally["killed processes"] += 1
         assert run(asked, None)[0] == 0
-    assert set(ends) == {"new", "not yet"}, "the times are not well chosen"
+    assert set(moments.ends) == {"new", "not yet"}, "the times are not well chosen"
     assert target.read_bytes() == whole
     assert sorted(path.name for path in folder.iterdir()) == ["b.tar", "wheels"]
 
