@@ -26,10 +26,16 @@ PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 # pyenv keeps its Pythons off the PATH until they are chosen; "each Python that is there" means these, too.
 os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, sorted(Path.home().glob(".pyenv/versions/*/bin")))])
 
-ONCE = ["tests/build", "tests/crashes", "tests/bundle/test_damage.py", "tests/bundle/test_hostile.py"]
+ONCE = [
+    "tests/acceptance",
+    "tests/build",
+    "tests/crashes",
+    "tests/bundle/test_damage.py",
+    "tests/bundle/test_hostile.py",
+]
 ONCE += [
     f"tests/tree/test_{name}.py"
-    for name in ("answers", "clients", "damaged_bundles", "large", "matrix", "publish", "server", "storm")
+    for name in ("answers", "clients", "damaged_bundles", "large", "publish", "server", "servers", "storm")
 ]
 """What takes long, and does not depend on the Python that runs it: crashes, attacks, real clients and servers."""
 
@@ -52,6 +58,8 @@ def tests(session: nox.Session) -> None:
     session.install("-e", ".", *group("test"))
     everything = session.python == f"{sys.version_info.major}.{sys.version_info.minor}"
     left_out = [] if everything else [f"--ignore={path}" for path in (*ONCE, "tests/cli/test_builds.py")]
+    if everything:  # clients to try a tree with, in environments of their own; those that can't be had are said
+        session.run("python", "-m", "tests.acceptance", "--install", "pip 23.2,poetry")
     session.run("pytest", "-n", "2", *(session.posargs or ["-m", "not online and not slow", *left_out]), env=CLEAN)
 
 
@@ -127,6 +135,13 @@ def sdists(session: nox.Session) -> None:
 
 
 @nox.session
+def clients(session: nox.Session) -> None:
+    """Print the table: clients x ways to a tree, what each installs from it, and what it asks for."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "tests.acceptance", *session.posargs)
+
+
+@nox.session
 def agreement(session: nox.Session) -> None:
     """Print the table: the pins of each example on six targets, beside those of ``uv pip compile``."""
     session.install("-e", ".", *group("test"))
@@ -135,11 +150,33 @@ def agreement(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Print figures of what should be fast, as ratios to a floor in the same run."""
+    """Race bundle against pip, uv and curl over a recorded index; what follows ``--`` goes to the suite: -n 3, ...
+
+    Records the index that this machine's pip asks on first use (2 GB, outside the repository), never again. Writes
+    tests/benchmarks/RESULTS.md and results.svg. An hour for everything: ``-- --heat cold --workload W1`` is a minute.
+    """
     session.install("-e", ".", *group("test"))
-    for script in sorted(Path("tests/benchmarks").glob("*.py")):
-        if not script.name.startswith("_"):
-            session.run("python", str(script), *session.posargs, env=CLEAN)
+    session.run("python", "-m", "tests.benchmarks", "record", "--missing")
+    session.run("python", "-m", "tests.benchmarks.parse_pages")
+    session.run("python", "-m", "tests.benchmarks", "suite", *session.posargs)
+
+
+@nox.session
+def trees(session: nox.Session) -> None:
+    """Race render and what keeps a tree against other makers of static indexes, at 1,000 to 100,000 files.
+
+    Writes tests/benchmarks/trees/TREES.md and trees.svg. An hour for everything: ``-- --files 1000 -n 1`` is a minute.
+    """
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "tests.benchmarks.trees", *session.posargs)
+
+
+@nox.session
+def flames(session: nox.Session) -> None:
+    """Write a flame graph of each workload, and print where more than 5 % of the CPU goes. ``-- --workload W2``."""
+    session.install("-e", ".", "py-spy", *group("test"))
+    session.run("python", "-m", "tests.benchmarks", "record", "--missing")
+    session.run("python", "-m", "tests.benchmarks", "flames", *session.posargs)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ verify   a bundle or a tree -> every byte, every page, every set on every target
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -18,14 +19,16 @@ from pypimirror.errors import BusyFault, IntegrityFault
 from pypimirror.index.manifest_index import ManifestIndex
 from pypimirror.model.findings import Finding, Kind, Report
 from pypimirror.model.manifest import BundledProject, Manifest
-from pypimirror.model.names import Label
+from pypimirror.model.names import Label, NormalizedName
 from pypimirror.reporting import Reporter
 from pypimirror.tree.audit import TreeAudit
-from pypimirror.tree.compose import Composition
+from pypimirror.tree.compose import Composition, Layers
 from pypimirror.tree.folder import open_tree
+from pypimirror.tree.hiding import why_absent
 from pypimirror.tree.importing import Imported, import_bundle
 from pypimirror.tree.lock import is_held
 from pypimirror.tree.publish import Published, publish
+from pypimirror.tree.revise import NOTHING, Edit
 from pypimirror.tree.view import View, look
 from pypimirror.tree.writing import telling
 
@@ -49,14 +52,15 @@ def render(
     *,
     now: int,
     plain: bool = False,
-    channels: Sequence[Label] | None = None,
+    edit: Edit = NOTHING,
     replace: bool = False,
     wait: float = 0,
     reporter: Reporter | None = None,
 ) -> Rendered:
     """Import every bundle, then publish them all in one step. *now* in seconds since 1970, *wait* in seconds.
 
-    Verified files are kept even when a later step fails; what clients see changes only at the very end.
+    *edit* says what else is to change; with *replace*, older bundles of the same channels are dropped. Verified files
+    are kept even when a later step fails; what clients see changes only at the very end.
     """
     reporter = reporter or Reporter()
     with open_tree(tree_path, plain=plain, wait=wait) as tree:
@@ -67,13 +71,9 @@ def render(
                 size = source.stat().st_size if isinstance(source, Path) else None
                 imported.append(import_bundle(tree, bundle, bundle_size=size))
         replaced: Collection[Label] = {each.manifest.channel for each in imported} if replace else ()
+        digests = tuple(dict.fromkeys(each.digest for each in imported))
         published = publish(
-            tree,
-            [each.digest for each in imported],
-            now=now,
-            channels=channels,
-            replace=replaced,
-            reporter=reporter,
+            tree, now=now, edit=dataclasses.replace(edit, bundles=digests, replace=replaced), reporter=reporter
         )
     return Rendered(imported=tuple(imported), published=published)
 
@@ -119,7 +119,7 @@ def _verify_bundle(bundle: Bundle, *, quick: bool, reporter: Reporter) -> Report
         name=bundle.name,
         quick=quick,
         bundles=((manifest.stem, bundle.digest),),
-        checked=replace(audit.checked, resolutions=proof.resolutions if proof else 0),
+        checked=dataclasses.replace(audit.checked, resolutions=proof.resolutions if proof else 0),
         findings=(*audit.findings, *(_unsolvable(proof) if proof else ())),
         notes=(*audit.notes, *(proof.notes if proof else ()), *_uncovered([manifest])),
     )
@@ -145,7 +145,7 @@ def _verify_tree(view: View, *, quick: bool, reporter: Reporter) -> Report:
         name=view.shown,
         quick=quick,
         bundles=tuple((each.manifest.stem, each.digest) for each in audit.accepted),
-        checked=replace(audit.checked, resolutions=proof.resolutions if proof else 0),
+        checked=dataclasses.replace(audit.checked, resolutions=proof.resolutions if proof else 0),
         findings=(*audit.findings, *(_unsolvable(proof) if proof else ())),
         notes=(*audit.notes, *(proof.notes if proof else ()), *_uncovered(manifests)),
     )
@@ -157,10 +157,14 @@ def _solve(manifests: Sequence[Manifest], served: Composition | None, reporter: 
 
     reporter.step("Solving every set on every target")
     index = None
+    layers: Mapping[NormalizedName, Layers] = {}
     if served is not None:
         projects = [BundledProject(name=each.name, status=each.status, reason=each.reason) for each in served.projects]
         index = ManifestIndex(served.files, projects)
-    proofs = [check(manifest, index) for manifest in manifests]
+        layers = served.layers
+    proofs = [
+        check(manifest, index, absent=lambda pin: why_absent(pin, layers.get(pin.project))) for manifest in manifests
+    ]
     return Proof(
         faults=tuple(fault for proof in proofs for fault in proof.faults),
         notes=tuple(dict.fromkeys(note for proof in proofs for note in proof.notes)),

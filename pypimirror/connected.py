@@ -6,34 +6,31 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO
 
 from packaging.utils import canonicalize_name
 
-from pypimirror import __version__, host
-from pypimirror.bundle.sealing import make_manifest, with_members
-from pypimirror.bundle.writer import Written, write_bundle
+from pypimirror import __version__
 from pypimirror.errors import ResolutionFault
 from pypimirror.index.port import Index
-from pypimirror.model.manifest import BuildRecord, Manifest
 from pypimirror.model.names import Label
 from pypimirror.model.plan import Plan, VerifiedFile
 from pypimirror.model.requests import Consent, Constraint, WishSet
 from pypimirror.model.targets import Target
 from pypimirror.net.cache import Cache
 from pypimirror.net.client import Client
-from pypimirror.net.download import fetch
 from pypimirror.net.online_index import OnlineIndex
+from pypimirror.net.scout import Scout
 from pypimirror.net.settings import Settings
 from pypimirror.reporting import Reporter
+from pypimirror.resolve.likely import Guesses
 from pypimirror.resolve.planning import make_plan
-from pypimirror.resolve.proof import prove
-from pypimirror.tree.pages import bundle_members
 
 if TYPE_CHECKING:
     from pypimirror.build.ahead import AheadIndex
     from pypimirror.build.builder import Builder
+    from pypimirror.bundle.writer import Source, Written
+    from pypimirror.model.manifest import BuildRecord, Manifest, WithdrawnVersion
 
 __all__ = ["Bundled", "Connection", "Request", "bundle", "connect", "plan"]
 
@@ -42,13 +39,15 @@ __all__ = ["Bundled", "Connection", "Request", "bundle", "connect", "plan"]
 class Request:
     """What is asked for: every set on every target. ``build_constraints`` bound what building sdists takes.
 
-    With ``build_wheels`` sdists are built on this host, where that serves the targets.
+    With ``build_wheels`` sdists are built on this host, where that serves the targets. ``withdrawn`` is what the bundle
+    takes back from older ones; the policies of the sets must know of it.
     """
 
     sets: tuple[WishSet, ...]
     targets: tuple[Target, ...]
     build_constraints: tuple[Constraint, ...] = ()
     build_wheels: bool = False
+    withdrawn: tuple[WithdrawnVersion, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +105,10 @@ def _with_builds(
     connection: Connection, consent: Consent, constraints: tuple[Constraint, ...], reporter: Reporter
 ) -> Iterator[Connection]:
     """The same world, with build backends that may be asked."""
-    from pypimirror.build.ahead import AheadIndex  # noqa: PLC0415 - nothing of builds is imported where none is allowed
+    from tempfile import TemporaryDirectory  # noqa: PLC0415 - nothing of builds is imported where none is allowed
+
+    from pypimirror import host  # noqa: PLC0415 - likewise
+    from pypimirror.build.ahead import AheadIndex  # noqa: PLC0415 - likewise
     from pypimirror.build.builder import Builder  # noqa: PLC0415 - likewise
     from pypimirror.build.index import BuildingIndex  # noqa: PLC0415 - likewise
     from pypimirror.build.sandbox import Sandbox  # noqa: PLC0415 - likewise
@@ -132,7 +134,9 @@ def plan(request: Request, connection: Connection, reporter: Reporter) -> Plan:
     """What a bundle would hold. Downloads nothing but what resolving has to look into."""
     request = _without_trees(request, connection)
     reporter.step("Resolving")
-    made = _solve(request, connection.index, reporter)
+    views = (Guesses(wishes, target, connection.online) for wishes in request.sets for target in request.targets)
+    with Scout(connection.online, views):
+        made = _solve(request, connection.index, reporter)
     if request.build_wheels and connection.ahead is not None:
         ahead = connection.ahead
         while ahead.build(made):
@@ -181,32 +185,58 @@ def bundle(
     channel: Label,
     sequence: int,
     reporter: Reporter,
+    hashed: bool = True,
 ) -> Bundled:
-    """Plan, fetch, prove, pack. *sequence* is in seconds since 1970. Whatever goes wrong, *output* is as it was."""
-    made = plan(request, connection, reporter)
+    """Plan, fetch, prove, pack. *sequence* is in seconds since 1970. Whatever goes wrong, *output* is as it was.
+
+    Unless *hashed*, the sha256 of the whole tar is left out: the manifest's names the bundle, and lists all of it.
+    """
+    from pypimirror.bundle.sealing import make_manifest, with_members  # noqa: PLC0415 - nothing that plan needs
+    from pypimirror.bundle.writer import write_bundle  # noqa: PLC0415 - likewise
+    from pypimirror.net.ahead import Ahead  # noqa: PLC0415 - likewise
+    from pypimirror.net.download import fetch  # noqa: PLC0415 - likewise
+    from pypimirror.net.provenance import ProvenanceSource  # noqa: PLC0415 - likewise
+    from pypimirror.resolve.proof import prove  # noqa: PLC0415 - likewise
+    from pypimirror.tree.lists import bundle_members  # noqa: PLC0415 - likewise
+
+    with Ahead(connection.online.downloads, connection.cache) as ahead:
+        connection.online.when_taken = ahead.begin
+        made = plan(request, connection, reporter)
+        connection.online.when_taken = None
     reporter.step("Downloading")
-    verified = fetch(
-        made.files,
-        client=connection.client,
-        cache=connection.cache,
-        reporter=reporter,
-        downloads=connection.online.downloads,
-    )
+    with ProvenanceSource(made.files, client=connection.client, cache=connection.cache) as provenance:
+        fetched = fetch(
+            made.files,
+            client=connection.client,
+            cache=connection.cache,
+            reporter=reporter,
+            downloads=connection.online.downloads,
+        )
+        verified, lacking = provenance.attach(fetched)
     built = _records(connection.builder)
     manifest = make_manifest(
-        made, verified, channel=channel, sequence=sequence, tool=f"pypimirror {__version__}", built=built
+        made,
+        verified,
+        channel=channel,
+        sequence=sequence,
+        tool=f"pypimirror {__version__}",
+        built=built,
+        withdrawn=request.withdrawn,
     )
     reporter.step("Proving")
     told = prove(manifest)
     reporter.step("Packing")
     pages = {page.path: page.data for page in bundle_members(manifest)}
     manifest = with_members(manifest, pages)
-    written = write_bundle(manifest, {**_sources(verified), **pages}, output, reporter=reporter)
-    return Bundled(plan=made, manifest=manifest, written=written, notes=(*made.notes, *told, *_built_notes(manifest)))
+    written = write_bundle(manifest, {**_sources(verified), **pages}, output, hashed=hashed, reporter=reporter)
+    notes = (*made.notes, *lacking, *told, *_built_notes(manifest))
+    return Bundled(plan=made, manifest=manifest, written=written, notes=notes)
 
 
 def _records(builder: Builder | None) -> tuple[BuildRecord, ...]:
     """What was built, or asked, once for each environment."""
+    from pypimirror.model.manifest import BuildRecord  # noqa: PLC0415 - as in bundle
+
     records = [
         BuildRecord(
             source=each.source,
@@ -230,18 +260,28 @@ def _built_notes(manifest: Manifest) -> Iterator[str]:
     for (source, backend, sandboxed), filenames in tools.items():
         place = "in a sandbox" if sandboxed else "without a sandbox"
         yield f"{source}: its backend {backend} was run {place}, with {', '.join(filenames) or 'nothing else'}"
+    if not tools:
+        return
+    from pypimirror import host  # noqa: PLC0415 - only where something was built
+
     here = host.this_target()
     others = [target.name for target in manifest.targets if target.tags != here.tags]
-    if tools and others:
+    if others:
         yield f"what backends said holds for this host ({here.name}): {', '.join(others)} may need other things"
 
 
-def _sources(verified: tuple[VerifiedFile, ...]) -> dict[str, Path | bytes]:
+def _sources(verified: tuple[VerifiedFile, ...]) -> dict[str, Source]:
     """Where the content of each member lies on this host."""
-    sources: dict[str, Path | bytes] = {}
+    from pypimirror.bundle.writer import Hashed  # noqa: PLC0415 - as in bundle
+    from pypimirror.model.manifest import provenance_path  # noqa: PLC0415 - likewise
+
+    sources: dict[str, Source] = {}
     for file in verified:
         path = f"packages/{file.planned.filename}"
-        sources[path] = Path(file.path)
+        place = Path(file.path)
+        sources[path] = place if file.stamp is None else Hashed(path=place, stamp=file.stamp)
         if file.metadata_path is not None:
             sources[f"{path}.metadata"] = Path(file.metadata_path)
+        if file.provenance_path is not None and file.provenance_sha256 is not None:
+            sources[provenance_path(file.planned.filename, file.provenance_sha256)] = Path(file.provenance_path)
     return sources

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +20,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["DISK", "FILE_MODE", "FOLDER_MODE", "Disk", "disk_fault", "require_space"]
+__all__ = ["DISK", "FILE_MODE", "FOLDER_MODE", "Disk", "disk_fault", "require_space", "stamp"]
 
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
@@ -108,10 +107,16 @@ class Disk:
 
     def remove_tree(self, path: Path) -> None:
         """A folder of ours with all that is in it; links are removed, not followed."""
+        import shutil  # noqa: PLC0415 - it brings every compression along
+
         shutil.rmtree(path)
 
     def set_time(self, path: Path, seconds: int) -> None:
         os.utime(path, (seconds, seconds), follow_symlinks=False)
+
+    def set_mode(self, path: Path, mode: int) -> None:
+        """Of a file or a folder; *path* must not be a link."""
+        path.chmod(mode)
 
     def lock(self, file: BinaryIO) -> bool:
         """Try to hold *file* alone until it is closed; False where another holds it. The kernel frees it on death."""
@@ -131,6 +136,8 @@ class Disk:
 
     def free(self, path: Path) -> int:
         """Free bytes on the file system of an existing *path*."""
+        import shutil  # noqa: PLC0415 - likewise
+
         return shutil.disk_usage(path).free
 
 
@@ -158,6 +165,11 @@ def disk_fault(error: OSError, doing: str) -> DiskFault:
     """The fault for an OSError. *doing* is what was being done: ``writing kubespray.tar``."""
     code, what, hint = _CODES.get(error.errno or 0, ("disk", error.strerror or type(error).__name__, "try again"))
     return DiskFault(f"{doing}: {what}", code=code, hint=hint)
+
+
+def stamp(status: os.stat_result) -> tuple[int, ...]:
+    """What the file system says of a file; as long as it says the same, nothing was written to it."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def require_space(disk: Disk, folder: Path, needed: int, doing: str) -> None:

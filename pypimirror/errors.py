@@ -9,7 +9,8 @@
     |-- PolicyFault          5  refused by a rule that a person set
     |-- ResolutionFault      6  no resolution: unknown project, no file, a conflict
     |-- DiskFault            7  the local disk
-    `-- BusyFault            8  another process holds the lock
+    |-- BusyFault            8  another process holds the lock
+    `-- SeveralFaults           of several things that one run was given; the exit code is the gravest one's
 
 A family owns an exit code. Each error carries a kebab-case ``code`` that the README lists, a message that says what
 happened and to what, and a hint that says what to do next. This module imports nothing of ours, and no terminal
@@ -100,3 +101,15 @@ class BusyFault(PypimirrorError):
     """Another process works on the same tree."""
 
     exit_code = 8
+
+
+class SeveralFaults(PypimirrorError):
+    """Faults of several things that one run was given, told together. ``faults`` holds at least one.
+
+    The gravest exit code, the highest number, is that of all.
+    """
+
+    def __init__(self, faults: tuple[PypimirrorError, ...]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults), code=faults[0].code)
+        self.faults = faults
+        vars(self)["exit_code"] = max(fault.exit_code for fault in faults)  # of this one, in place of the class's

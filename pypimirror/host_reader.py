@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pypimirror.errors import IndexFault
 from pypimirror.inputs.reader import MAX_FILE_SIZE
@@ -67,4 +66,6 @@ def _path_of_address(url: str) -> str:
     if parts.netloc not in {"", "localhost"} and os.name != "nt":
         raise OSError(f"a file: address of another host: {redact(url)}")
     host = f"//{parts.netloc}" if parts.netloc not in {"", "localhost"} else ""
+    from urllib.request import url2pathname  # noqa: PLC0415 - slow to import, and hardly ever needed
+
     return url2pathname(host + parts.path)

@@ -11,14 +11,14 @@ from pathlib import Path
 import packaging
 import pytest
 
-__all__ = ["MINORS", "interpreter", "packaging_folder"]
+__all__ = ["MINORS", "find_interpreter", "interpreter", "packaging_folder"]
 
 MINORS = range(8, 16)
 
 
 def interpreter(minor: int) -> str:
     """A CPython 3.<minor> that runs. Skips the test where there is none."""
-    found = _search(minor)
+    found = find_interpreter(minor)
     if found is None:
         pytest.skip(f"no Python 3.{minor} here")
     return found
@@ -30,7 +30,8 @@ def packaging_folder() -> str:
 
 
 @cache
-def _search(minor: int) -> str | None:
+def find_interpreter(minor: int) -> str | None:
+    """A CPython 3.<minor> that runs, None where there is none. The one that runs this comes first."""
     if sys.version_info.minor == minor:
         return sys.executable
     places = [*sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")), shutil.which(f"python3.{minor}")]

@@ -5,7 +5,7 @@
         SHA256SUMS                         of all that follows and of manifest.json: ``sha256sum -c`` after ``tar xf``
         packages/<filename>                each file, by name ...
         packages/<filename>.metadata       ... directly followed by its sidecars
-        provenance/<filename>.json
+        packages/<filename>.<16 hexadecimal digits>.provenance
         <path>                             the other members, by path: pages, README.txt, whatever is listed
 
 A volume of it carries manifest.json and SHA256SUMS always, then any of the rest, in this order. A file and its
@@ -145,11 +145,9 @@ class Layout:
             owner = file.filename
             unit = [self._entry(Kind.FILE, file.path, file.size, file.sha256, owner)]
             if (sidecar := file.metadata) is not None:
-                path = f"{file.path}.metadata"
-                unit.append(self._entry(Kind.METADATA, path, sidecar.size, sidecar.sha256, owner))
+                unit.append(self._entry(Kind.METADATA, file.metadata_path, sidecar.size, sidecar.sha256, owner))
             if (sidecar := file.provenance) is not None:
-                path = f"provenance/{owner}.json"
-                unit.append(self._entry(Kind.PROVENANCE, path, sidecar.size, sidecar.sha256, owner))
+                unit.append(self._entry(Kind.PROVENANCE, file.provenance_path, sidecar.size, sidecar.sha256, owner))
             yield tuple(unit)
         for member in self.manifest.members:
             yield (self._entry(Kind.MEMBER, member.path, member.size, member.sha256),)
@@ -182,9 +180,9 @@ class Layout:
         for file in self.manifest.files:
             yield f"{file.sha256}  {file.path}\n"
             if file.metadata is not None:
-                yield f"{file.metadata.sha256}  {file.path}.metadata\n"
+                yield f"{file.metadata.sha256}  {file.metadata_path}\n"
             if file.provenance is not None:
-                yield f"{file.provenance.sha256}  provenance/{file.filename}.json\n"
+                yield f"{file.provenance.sha256}  {file.provenance_path}\n"
         for member in self.manifest.members:
             yield f"{member.sha256}  {member.path}\n"
 

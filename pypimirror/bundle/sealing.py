@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from packaging.specifiers import SpecifierSet
 
+from pypimirror.errors import PolicyFault
+from pypimirror.model.files import ProjectStatus
 from pypimirror.model.manifest import (
     BuildRecord,
     BundledFile,
@@ -16,9 +18,10 @@ from pypimirror.model.manifest import (
     Manifest,
     Member,
     Sidecar,
+    WithdrawnVersion,
     WrittenRequirement,
 )
-from pypimirror.model.names import Label, Sha256, sha256_of_hex
+from pypimirror.model.names import Label, NormalizedName, Sha256, sha256_of_hex
 from pypimirror.model.plan import Plan, VerifiedFile
 from pypimirror.model.requests import Constraint, Root, WishSet
 
@@ -33,8 +36,21 @@ def make_manifest(
     sequence: int,
     tool: str,
     built: tuple[BuildRecord, ...] = (),
+    withdrawn: Sequence[WithdrawnVersion] = (),
 ) -> Manifest:
-    """The manifest of a full bundle, without its pages: ``with_members`` adds those."""
+    """The manifest of a full bundle, without its pages: ``with_members`` adds those.
+
+    Raises PolicyFault (``withdrawn-version``) where it would hold a version that it takes back.
+    """
+    taken_back = {(each.project, each.version): each for each in withdrawn}
+    for file in verified:
+        listed = file.planned.listed.name
+        if (listed.project, listed.version) in taken_back:
+            raise PolicyFault(
+                f"{listed.filename} is of {listed.project} {listed.version}, which this bundle withdraws",
+                code="withdrawn-version",
+                hint="ask for another version, or leave --withdraw out",
+            )
     statuses = dict(plan.statuses)
     files = tuple(sorted((_bundled(file) for file in verified), key=lambda file: file.filename))
     projects = sorted({file.project for file in files})
@@ -49,13 +65,9 @@ def make_manifest(
         ),
         uncovered=plan.uncovered,
         files=files,
-        projects=tuple(
-            BundledProject(name=name, status=statuses[name].status, reason=statuses[name].reason)
-            if name in statuses
-            else BundledProject(name=name)
-            for name in projects
-        ),
+        projects=tuple(_bundled_project(name, statuses.get(name, ProjectStatus())) for name in projects),
         built=built,
+        withdrawn=tuple(taken_back[key] for key in sorted(taken_back)),
     )
 
 
@@ -70,11 +82,18 @@ def with_members(manifest: Manifest, members: Mapping[str, bytes]) -> Manifest:
     )
 
 
+def _bundled_project(name: NormalizedName, said: ProjectStatus) -> BundledProject:
+    return BundledProject(
+        name=name,
+        status=said.status,
+        reason=said.reason,
+        tracks=said.tracks,
+        alternate_locations=said.alternate_locations,
+    )
+
+
 def _bundled(file: VerifiedFile) -> BundledFile:
     listed, metadata = file.planned.listed, file.planned.metadata
-    sidecar = None
-    if file.metadata_sha256 is not None and file.metadata_size is not None:
-        sidecar = Sidecar(sha256=sha256_of_hex(file.metadata_sha256), size=file.metadata_size)
     return BundledFile(
         filename=listed.name.filename,
         project=listed.name.project,
@@ -86,13 +105,18 @@ def _bundled(file: VerifiedFile) -> BundledFile:
         provides_extra=metadata.provides_extra,
         yanked=listed.yanked,
         upload_time=listed.upload_time,
-        metadata=sidecar,
+        metadata=_sidecar(file.metadata_sha256, file.metadata_size),
         index=listed.index,
         index_hash=file.index_hash,
         build_requires=metadata.build_requires,
         languages=metadata.languages,
         learnt_from=metadata.learnt_from,
+        provenance=_sidecar(file.provenance_sha256, file.provenance_size),
     )
+
+
+def _sidecar(sha256: str | None, size: int | None) -> Sidecar | None:
+    return None if sha256 is None or size is None else Sidecar(sha256=sha256_of_hex(sha256), size=size)
 
 
 def _requires_python(said: str | None, inside: str | None) -> str | None:

@@ -1,20 +1,22 @@
 """Writing a bundle: manifest and files -> one tar, that is there whole or not at all.
 
-Each source is hashed while it is copied: what is in the bundle is what the manifest says, or there is no bundle.
+Each source is hashed while it is copied, unless it was in this run already and nothing was written to it since: what is
+in the bundle is what the manifest says, or there is no bundle.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias
 
 from pypimirror.bundle.beside import beside
 from pypimirror.bundle.layout import END, Entry, Kind, Layout, padding
-from pypimirror.disk import DISK, Disk, disk_fault, require_space
+from pypimirror.disk import DISK, Disk, disk_fault, require_space, stamp
 from pypimirror.errors import DiskFault, Incomplete, IntegrityFault
 from pypimirror.model import manifest_json
 from pypimirror.model.manifest import Manifest
@@ -22,19 +24,34 @@ from pypimirror.model.names import FileName, Sha256
 from pypimirror.model.reading import Malformed
 from pypimirror.reporting import Reporter
 
-__all__ = ["Source", "Written", "write_bundle"]
+__all__ = ["Hashed", "Source", "Written", "write_bundle"]
 
-Source: TypeAlias = "Path | bytes"
+Source: TypeAlias = "Path | bytes | Hashed"
 _CHUNK = 1024 * 1024
+_SIZE = 2  # where a stamp has it
 _OWN = frozenset({Kind.FOLDER, Kind.MANIFEST, Kind.SUMS})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Hashed:
+    """A file that was hashed in this run, and was found right. ``stamp`` is ``disk.stamp``'s from then."""
+
+    path: Path
+    stamp: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
-    """A bundle that was written. ``digest`` is its name, ``sha256`` is of the whole tar, ``size`` in bytes."""
+    """A bundle that was written. ``digest`` is its name, ``sha256`` is of the whole tar, ``size`` in bytes.
+
+    ``sha256`` is empty unless it was asked for.
+    """
 
     digest: Sha256
-    sha256: Sha256
+    sha256: Sha256 | Literal[""]
     size: int
 
 
@@ -46,6 +63,7 @@ def write_bundle(
     carried: frozenset[FileName] | None = None,
     members: bool = True,
     before_naming: Callable[[Path], None] | None = None,
+    hashed: bool = True,
     disk: Disk = DISK,
     reporter: Reporter | None = None,
 ) -> Written:
@@ -53,6 +71,7 @@ def write_bundle(
 
     ``sources`` has what each path of the layout holds: ``packages/x.whl``, ``packages/x.whl.metadata``, ``index.html``.
     A file that is at *target* is replaced in one step; a BinaryIO is written forward and left open.
+    Unless *hashed*, the sha256 of the whole tar is left out.
     ``before_naming`` is called with the finished file while it still has a temporary name: what it raises undoes all.
 
     Raises Incomplete (``missing-content``) where ``sources`` lacks a path, IntegrityFault (``changed-file``) where a
@@ -64,6 +83,7 @@ def write_bundle(
         layout=layout,
         sources=sources,
         entries=lambda: layout.entries(carried=carried, members=members),
+        hashed=hashed,
         disk=disk,
         reporter=reporter or Reporter(),
     )
@@ -121,6 +141,7 @@ class _Packing:
         layout: Layout,
         sources: Mapping[str, Source],
         entries: Callable[[], Iterator[Entry]],
+        hashed: bool,
         disk: Disk,
         reporter: Reporter,
     ) -> None:
@@ -131,13 +152,13 @@ class _Packing:
         self._disk = disk
         self._reporter = reporter
         self._done = 0
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if hashed else None
         self.size = self._checked_size()
         self._buffer = memoryview(bytearray(_CHUNK))
 
     @property
-    def sha256(self) -> Sha256:
-        return Sha256(self._digest.hexdigest())
+    def sha256(self) -> Sha256 | Literal[""]:
+        return "" if self._digest is None else Sha256(self._digest.hexdigest())
 
     def _checked_size(self) -> int:
         """The size of the tar. Raises Incomplete unless every content is at hand."""
@@ -163,7 +184,8 @@ class _Packing:
 
     def _put(self, file: BinaryIO, data: bytes | memoryview) -> None:
         self._disk.write(file, data)
-        self._digest.update(data)
+        if self._digest is not None:
+            self._digest.update(data)
         self._done += len(data)
         if len(data) >= _CHUNK or self._done == self.size:
             self._reporter.packing(done=self._done, total=self.size)
@@ -178,8 +200,20 @@ class _Packing:
             yield from self._layout.sums()
             return
         source = self._sources[entry.path]
+        if isinstance(source, Hashed):
+            yield from self._copied(entry, source)
+        elif isinstance(source, Path):
+            with _opened(source) as file:
+                yield from self._compared(entry, source, self._read(file, source))
+        else:
+            yield from self._compared(entry, source, (source,))
+
+    def _compared(
+        self, entry: Entry, source: Source, pieces: Iterable[bytes | memoryview]
+    ) -> Iterator[bytes | memoryview]:
+        """The bytes of a source, hashed on their way."""
         digest, size = hashlib.sha256(), 0
-        for piece in self._from(source):
+        for piece in pieces:
             size += len(piece)
             if size > entry.size:
                 break  # it grew: what is there is wrong, however long it is
@@ -188,28 +222,37 @@ class _Packing:
         if size != entry.size or digest.hexdigest() != entry.sha256:
             raise _changed(entry, source)
 
-    def _from(self, source: Source) -> Iterator[bytes | memoryview]:
-        """The bytes of a source; an error of reading it is not one of writing the bundle."""
-        if isinstance(source, bytes):
-            yield source
-            return
-        try:
-            file = source.open("rb", buffering=0)
-        except OSError as error:
-            raise disk_fault(error, f"reading {source}") from error
-        with file:
-            while True:
-                try:
-                    count = file.readinto(self._buffer)
-                except OSError as error:
-                    raise disk_fault(error, f"reading {source}") from error
-                if not count:
-                    return
-                yield self._buffer[:count]
+    def _copied(self, entry: Entry, source: Hashed) -> Iterator[bytes | memoryview]:
+        """The bytes of a file that was hashed before; hashed again only if anything may have been written to it."""
+        with _opened(source.path) as file:
+            if stamp(os.fstat(file.fileno())) != source.stamp or source.stamp[_SIZE] != entry.size:
+                yield from self._compared(entry, source, self._read(file, source))
+                return
+            yield from self._read(file, source)
+            if stamp(os.fstat(file.fileno())) != source.stamp:
+                raise _changed(entry, source)
+
+    def _read(self, file: FileIO, source: Path | Hashed) -> Iterator[memoryview]:
+        while True:
+            try:
+                count = file.readinto(self._buffer)
+            except OSError as error:
+                raise disk_fault(error, f"reading {source}") from error
+            if not count:
+                return
+            yield self._buffer[:count]
+
+
+def _opened(path: Path) -> FileIO:
+    """An error of reading a source is not one of writing the bundle."""
+    try:
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise disk_fault(error, f"reading {path}") from error
 
 
 def _changed(entry: Entry, source: Source) -> IntegrityFault:
-    where = f" ({source})" if isinstance(source, Path) else ""
+    where = "" if isinstance(source, bytes) else f" ({source})"
     return IntegrityFault(
         f"{entry.path} is no longer what was verified{where}",
         code="changed-file",

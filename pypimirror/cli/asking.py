@@ -14,7 +14,6 @@ from typing import TypeVar
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pypimirror import host
 from pypimirror.cli.origins import carried
 from pypimirror.connected import Connection, Request, connect
 from pypimirror.errors import InputFaults, UsageFault
@@ -23,6 +22,7 @@ from pypimirror.inputs.formats import no_binary, only_binary
 from pypimirror.inputs.requirements import read_wishes
 from pypimirror.inputs.wishes import Wishes
 from pypimirror.model import aim
+from pypimirror.model.manifest import WithdrawnVersion
 from pypimirror.model.names import label
 from pypimirror.model.requests import ALL, Consent, Constraint, FormatControl, Origin, Policy, Root, WishSet
 from pypimirror.model.target_json import parse_target_file
@@ -68,6 +68,7 @@ class Asked:
     require_hashes: bool
     allow_unhashed: bool
     exclude_newer: str | None
+    withdraw: tuple[WithdrawnVersion, ...]
     index_url: str | None
     extra_index_urls: tuple[str, ...]
     find_links: tuple[str, ...]
@@ -125,9 +126,14 @@ def ask(asked: Asked, reporter: Reporter) -> tuple[Request, Settings]:
     for url, user, password in wishes.credentials:
         settings.credentials.remember(url, user, password)
     sets = _sets(asked, _set(asked, pip, wishes, exclude_newer))
-    return Request(
-        sets=sets, targets=targets, build_constraints=build_constraints, build_wheels=asked.build_wheels
-    ), settings
+    request = Request(
+        sets=sets,
+        targets=targets,
+        build_constraints=build_constraints,
+        build_wheels=asked.build_wheels,
+        withdrawn=asked.withdraw,
+    )
+    return request, settings
 
 
 def open_connection(
@@ -228,9 +234,9 @@ def _targets(asked: Asked) -> tuple[Target, ...]:
     named: tuple[Target, ...] = ()
     try:
         if asked.pythons or asked.platforms:
-            named = aim.targets(asked.pythons or (host.this_python(),), asked.platforms or (host.this_platform(),))
+            named = aim.targets(asked.pythons or (_this_python(),), asked.platforms or (_this_platform(),))
         elif not asked.target_files:
-            named = (host.this_target(),)
+            named = (_this_target(),)
     except UsageFault as fault:
         faults += _several(fault)
     found: dict[str, Target] = {}
@@ -241,6 +247,24 @@ def _targets(asked: Asked) -> tuple[Target, ...]:
     if faults:
         raise InputFaults(tuple(faults))
     return tuple(found.values())
+
+
+def _this_python() -> str:
+    from pypimirror import host  # noqa: PLC0415 - slow to import, and not needed where the target is named
+
+    return host.this_python()
+
+
+def _this_platform() -> str:
+    from pypimirror import host  # noqa: PLC0415 - likewise
+
+    return host.this_platform()
+
+
+def _this_target() -> Target:
+    from pypimirror import host  # noqa: PLC0415 - likewise
+
+    return host.this_target()
 
 
 def _read_target(path: str) -> Target:
@@ -279,6 +303,7 @@ def _sets(asked: Asked, wished: WishSet) -> tuple[WishSet, ...]:
             formats=FormatControl(only_binary=frozenset({ALL})),
             allow_unhashed=wished.policy.allow_unhashed,
             exclude_newer=wished.policy.exclude_newer,
+            withdrawn=wished.policy.withdrawn,
         ),
     )
     return (wished, bootstrap) if wished.roots else (bootstrap,)
@@ -301,5 +326,6 @@ def _set(asked: Asked, pip: PipSettings, wishes: Wishes, exclude_newer: str | No
             align=asked.align,
             exclude_newer=exclude_newer,
             carry_sdists=asked.sdist == "always",
+            withdrawn=frozenset((each.project, each.version) for each in asked.withdraw),
         ),
     )

@@ -7,18 +7,18 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pypimirror.cli.asking import Asked, ask, open_connection
 from pypimirror.cli.options import index_options, speech_options, wish_options
-from pypimirror.cli.progress import reporting
 from pypimirror.cli.sizes import count, size
 from pypimirror.cli.voice import Voice
-from pypimirror.connected import Bundled, bundle
 from pypimirror.errors import UsageFault
 from pypimirror.model.names import Label, label
+
+if TYPE_CHECKING:
+    from pypimirror.connected import Bundled
 
 __all__ = ["command"]
 
@@ -66,19 +66,27 @@ def command(voice: Voice, /, output: str, channel: Label, as_json: bool, **optio
       pypimirror bundle jupyterlab pandas --python 3.12 --platform windows --platform debian12-aarch64 -o lab.tar
     For this machine:
       pypimirror bundle 'django>=5' -o django.tar
+    Next month, without a version that turned out bad, and to take it back behind the gap:
+      pypimirror bundle -r requirements.txt -o december.tar --withdraw 'evil==1.0: steals passwords'
 
     The bundle is written whole or not at all. Run the same command again after an interruption: what was fetched
     is kept.
     """
     if output == "-" and as_json:
         raise click.UsageError("'-o -' and --json both want standard output")
+    from pypimirror.cli.asking import Asked, ask, open_connection  # noqa: PLC0415 - nothing that --help needs
+    from pypimirror.cli.progress import reporting  # noqa: PLC0415 - likewise
+    from pypimirror.connected import bundle  # noqa: PLC0415 - likewise
+
     number = sequence()
     asked = Asked(**options)
     with reporting(voice) as reporter:
         request, settings = ask(asked, reporter)
         with open_connection(asked, request, settings, reporter) as connection:
             target = sys.stdout.buffer if output == "-" else Path(output)
-            bundled = bundle(request, connection, target, channel=channel, sequence=number, reporter=reporter)
+            bundled = bundle(
+                request, connection, target, channel=channel, sequence=number, reporter=reporter, hashed=as_json
+            )
         for note in bundled.notes:
             reporter.note(note)
     if as_json:

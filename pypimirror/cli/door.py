@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from importlib import import_module
 from types import FrameType
 
@@ -17,7 +16,7 @@ import click
 
 from pypimirror import __version__
 from pypimirror.cli.voice import Voice
-from pypimirror.errors import InputFaults, PypimirrorError, UsageFault
+from pypimirror.errors import InputFaults, PypimirrorError, SeveralFaults, UsageFault
 from pypimirror.model.urls import redact
 
 __all__ = ["cli", "main"]
@@ -26,9 +25,15 @@ _COMMANDS = {
     "bundle": "Resolve, download and pack one bundle for the closed network.",
     "plan": "Show what a bundle would hold, and why; download nothing.",
     "render": "Verify bundles and publish them as a static tree.",
+    "add": "Add wheels and sdists of your own to a tree, above all others.",
+    "status": "Tell what a tree serves, how old it is, what waits.",
     "verify": "Check every byte and page of a bundle or a tree, and that it installs.",
+    "repair": "Put back what rotted in a tree: files, pages, links, modes.",
     "show": "Show what a bundle or a tree holds, why, and for which targets.",
-    "config": "Print settings for pip, uv or nginx, ready to paste.",
+    "withdraw": "Take versions back from a tree, at once.",
+    "rollback": "Serve again what a tree served before.",
+    "prune": "Remove from the disk what a tree needs no longer.",
+    "config": "Print settings for clients and web servers, ready to paste.",
     "serve": "Look at a tree in a browser; not for production.",
     "target": "Describe this interpreter as a target, to carry to the connected host.",
 }
@@ -131,7 +136,7 @@ def _run(arguments: list[str] | None, voice: Voice) -> int:
     except click.ClickException as error:
         code = _misused(error, voice)
     except PypimirrorError as error:
-        for fault in error.faults if isinstance(error, InputFaults) else (error,):
+        for fault in error.faults if isinstance(error, (InputFaults, SeveralFaults)) else (error,):
             voice.error(fault)
         code = error.exit_code
     except BrokenPipeError:
@@ -174,6 +179,8 @@ def _broken_pipe() -> int:
 
 
 def _crashed(error: Exception, voice: Voice) -> int:
+    import traceback  # noqa: PLC0415 - slow to import, and hardly ever needed
+
     told = redact("".join(traceback.format_exception(error)))
     voice.say(f"{told}\nerror: this is a fault of pypimirror, not of what you asked for; please report the lines above")
     return _CRASHED

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from pypimirror.cli.voice import Voice
+
+if TYPE_CHECKING:
+    from pypimirror.model.manifest import WithdrawnVersion
 
 __all__ = ["index_options", "speech_options", "wish_options"]
 
@@ -58,6 +61,15 @@ def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) ->
     del param
     if value is not None:
         ctx.ensure_object(Voice).color = value
+
+
+def _withdrawn(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[WithdrawnVersion, ...]:
+    del ctx, param
+    if not value:
+        return ()
+    from pypimirror.cli.versions import withdrawn_version  # noqa: PLC0415 - nothing that --help needs
+
+    return tuple(withdrawn_version(text, hint="--withdraw") for text in value)
 
 
 speech_options = _together(
@@ -152,6 +164,13 @@ wish_options = _together(
         "--exclude-newer",
         metavar="TIME",
         help="Take nothing that was uploaded at or after TIME (2026-11-21, or RFC 3339).",
+    ),
+    click.option(
+        "--withdraw",
+        metavar="'NAME==V: WHY'",
+        multiple=True,
+        callback=_withdrawn,
+        help="Never take this version, and take it back from older bundles of the channel where this one is rendered.",
     ),
 )
 

@@ -7,12 +7,8 @@ from typing import Any
 
 import click
 
-from pypimirror.cli.asking import Asked, ask, open_connection
 from pypimirror.cli.options import index_options, speech_options, wish_options
-from pypimirror.cli.plan_view import facts, words
-from pypimirror.cli.progress import reporting
 from pypimirror.cli.voice import Voice
-from pypimirror.connected import plan
 
 __all__ = ["command"]
 
@@ -33,6 +29,11 @@ def command(voice: Voice, /, as_json: bool, **options: Any) -> None:  # noqa: FB
 
     Nothing is downloaded but what resolving has to look into.
     """
+    from pypimirror.cli.asking import Asked, ask, open_connection  # noqa: PLC0415 - nothing that --help needs
+    from pypimirror.cli.plan_view import facts, words  # noqa: PLC0415 - likewise
+    from pypimirror.cli.progress import reporting  # noqa: PLC0415 - likewise
+    from pypimirror.connected import plan  # noqa: PLC0415 - likewise
+
     asked = Asked(**options)
     with reporting(voice) as reporter:
         request, settings = ask(asked, reporter)

@@ -15,7 +15,8 @@ from pypimirror.cli.sizes import count, size
 from pypimirror.cli.standard_input import standard_input
 from pypimirror.cli.voice import Voice
 from pypimirror.closed import Rendered, render
-from pypimirror.model.names import Label, label
+from pypimirror.model.names import Label, label, project_name
+from pypimirror.tree.revise import Edit
 
 __all__ = ["command"]
 
@@ -26,6 +27,15 @@ __all__ = ["command"]
 @click.option("--plain", is_flag=True, help="A tree of real files, without links: for FAT, Windows, object stores.")
 @click.option("--replace", is_flag=True, help="Drop the older bundles of the same channel.")
 @click.option("--channels", metavar="A,B", help="The order of the channels, the upper one first, from now on.")
+@click.option(
+    "--keep", type=click.IntRange(min=1), metavar="N", help="Of each channel, drop all but the N newest bundles."
+)
+@click.option(
+    "--gzip/--no-gzip", default=None, help="Compressed pages beside the pages, from now on (for gzip_static)."
+)
+@click.option(
+    "--allow-mixed", multiple=True, metavar="NAME", help="Let the channels of this project add up, from now on."
+)
 @click.option("--wait", default=0.0, type=click.FloatRange(min=0), metavar="SECONDS", help="For a tree that is busy.")
 @click.option("--json", "as_json", is_flag=True, help="Tell what was published as JSON on standard output.")
 @speech_options
@@ -38,6 +48,9 @@ def command(
     plain: bool,
     replace: bool,
     channels: str | None,
+    keep: int | None,
+    gzip: bool | None,
+    allow_mixed: tuple[str, ...],
     wait: float,
     as_json: bool,
 ) -> None:
@@ -61,6 +74,10 @@ def command(
         order = None if channels is None else [label(name.strip()) for name in channels.split(",")]
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--channels") from None
+    try:
+        mix = [project_name(name) for name in allow_mixed]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--allow-mixed") from None
     if bundles.count("-") > 1:
         raise click.UsageError("'-' stands for standard input, which can be read once")
     with reporting(voice) as reporter:
@@ -69,12 +86,12 @@ def command(
             Path(tree),
             now=int(time.time()),
             plain=plain,
-            channels=order,
+            edit=Edit(channels=None if order is None else tuple(order), keep=keep, gzip=gzip, mix=mix),
             replace=replace,
             wait=wait,
             reporter=reporter,
         )
-        notes = tuple(_hidden(rendered))
+        notes = tuple(_not_served(rendered))
         for note in notes:
             reporter.note(note)
     if as_json:
@@ -85,9 +102,8 @@ def command(
 
 def _summary(rendered: Rendered, tree: str) -> str:
     lines = [f"{each.manifest.stem}: {count(each.files, 'new file')}, {size(each.size)}" for each in rendered.imported]
-    composition = rendered.published.composition
-    projects = count(len(composition.projects), "project")
-    files = count(sum(1 for _ in composition.files), "file")
+    contents = rendered.published.contents
+    projects, files = count(len(contents.projects), "project"), count(contents.files, "file")
     if rendered.published.changed:
         lines.append(f"{tree}: published {files} of {projects}")
     else:
@@ -96,19 +112,27 @@ def _summary(rendered: Rendered, tree: str) -> str:
     return "\n".join(lines)
 
 
-def _hidden(rendered: Rendered) -> Iterator[str]:
-    """What a bundle brought and clients don't see, since an upper channel has the same project."""
-    composition = rendered.published.composition
-    served = {project.name: project.channel for project in composition.projects}
-    files = {file.filename for file in composition.files}
+def _not_served(rendered: Rendered) -> Iterator[str]:
+    """What a bundle brought and clients don't see: an upper channel has the same project, or it was withdrawn."""
     for each in rendered.imported:
         manifest = each.manifest
-        gone: dict[Label, set[str]] = {}
+        hidden: dict[Label, set[str]] = {}
+        withdrawn: set[str] = set()
         for file in manifest.files:
-            above = served.get(file.project, manifest.channel)
-            if above != manifest.channel and file.filename not in files:
-                gone.setdefault(above, set()).add(f"{file.project} {file.version}")
-        for above, versions in sorted(gone.items()):
+            layers = rendered.published.layers.get(file.project)
+            if layers is None:
+                continue
+            own = layers.by_channel.get(manifest.channel)
+            if own is None or all(served.filename != file.filename for served in own.files):
+                withdrawn.add(f"{file.project} {file.version}")
+            elif all(served.filename != file.filename for served in layers.merged.files):
+                hidden.setdefault(layers.merged.channel, set()).add(f"{file.project} {file.version}")
+        if withdrawn:
+            yield (
+                f"not served of {manifest.stem}: {', '.join(sorted(withdrawn))}, which was withdrawn "
+                "('pypimirror status' tells when and why)"
+            )
+        for above, versions in sorted(hidden.items()):
             yield (
                 f"not served of {manifest.stem}: {', '.join(sorted(versions))}; the channel {above!r} lies above "
                 f"{manifest.channel!r} and has a version of its own (--channels states the order)"
@@ -125,8 +149,8 @@ def _facts(rendered: Rendered, tree: str, notes: tuple[str, ...]) -> dict[str, o
         "tree": tree,
         "changed": published.changed,
         "generation": published.generation,
-        "projects": len(published.composition.projects),
-        "files": sum(1 for _ in published.composition.files),
+        "projects": len(published.contents.projects),
+        "files": published.contents.files,
         "bundles": [
             {
                 "name": each.manifest.stem,

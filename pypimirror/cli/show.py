@@ -8,7 +8,8 @@ ISO 8601, ``null`` stands for "not known" or "none". A ``size`` beside ``files``
     size, targets [name, python, platform, implementation, patches, files, size], sets [name, builds, roots,
     constraints, prereleases, only_binary, no_binary, prefer_binary], resolutions [set, target, patches, pins],
     uncovered [set, target, patches, reason], projects [name, status, reason, versions], files, members [path, size,
-    sha256], built [source, sha256, backend, requirements [filename, sha256], sandboxed, output]
+    sha256], built [source, sha256, backend, requirements [filename, sha256], sandboxed, output],
+    withdrawn [project, version, reason]
 ``tree``: tree, plain, generation, channels [name, projects, files, size, bundles [name, sequence, time, manifest, tool,
     base, files, size, targets]], targets [name, channels], projects [name, channel, status, reason, versions],
     hidden [project, channel, behind, versions], files (each with its channel), size

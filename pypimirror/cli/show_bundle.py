@@ -50,6 +50,10 @@ def words(shown: ShownBundle, *, verbose: bool = False) -> Iterator[str]:
         yield from ("", heading, *_set(manifest, each, verbose=verbose))
     if manifest.built:
         yield from ("", "Run by the builder", *dict.fromkeys(map(_said_of_run, manifest.built)))
+    if manifest.withdrawn:
+        yield from ("", "Withdraws from the older bundles of its channel")
+        for taken in manifest.withdrawn:
+            yield f"  {taken.project} {taken.version}: {taken.reason or 'no reason given'}"
     said = {project.name: (project.status, project.reason) for project in manifest.projects}
     if known := list(worth_knowing(manifest.files, said, verbose=verbose)):
         yield from ("", "Worth knowing", *known)

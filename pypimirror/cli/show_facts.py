@@ -44,6 +44,10 @@ def bundle(shown: ShownBundle) -> Facts:
         "files": [_file(file) | {"targets": wanting.get(file.filename, [])} for file in manifest.files],
         "members": [{"path": each.path, "size": each.size, "sha256": each.sha256} for each in manifest.members],
         "built": [built_out(each) for each in manifest.built],
+        "withdrawn": [
+            {"project": each.project, "version": str(each.version), "reason": each.reason}
+            for each in manifest.withdrawn
+        ],
     }
 
 

@@ -133,7 +133,9 @@ def _look(path: Path) -> ShownTree:
 
 def _composed(view: View) -> ShownTree:
     with telling(f"reading {view.shown}"):
-        return ShownTree(view=view, composition=compose(view.accepted(), channels=view.contents.channels))
+        said = view.contents
+        composition = compose(view.accepted(), channels=said.channels, mixed=said.mixed, withdrawn=said.withdrawn)
+        return ShownTree(view=view, composition=composition)
 
 
 # ---- what is said of it in more than one place ----------------------------------------------------------------------

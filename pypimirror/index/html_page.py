@@ -39,14 +39,19 @@ _CHARSETS = {
 class HtmlPage:
     """What was found. ``links`` are the attributes of every ``<a href>`` in order, None for one without a value.
 
+    ``places`` are where each of them begins and ends in the text: what stands there, scanned by itself, gives the same.
+    ``metas`` are those named ``pypi:...``, the first of each; ``tracks`` and ``alternate_locations`` are all of those.
     ``interactive`` tells that the page has a form, a script or a refresh, which no page of an index has.
     """
 
     links: list[dict[str, str | None]] = field(default_factory=list)
+    places: list[tuple[int, int]] = field(default_factory=list)
     base: str | None = None
     title: str = ""
     heading: str = ""
     metas: dict[str, str] = field(default_factory=dict)
+    tracks: list[str] = field(default_factory=list)
+    alternate_locations: list[str] = field(default_factory=list)
     is_markup: bool = False
     interactive: bool = False
 
@@ -71,6 +76,8 @@ def scan(text: str, *, limit: int) -> HtmlPage:
             attributes = {key: _unescaped(value) if "&" in value else value for key, value in pairs}
             if "href" in attributes:
                 links.append(attributes)
+        if len(links) > len(page.places):
+            page.places.append((start, position))
         if len(links) > limit:
             raise OverflowError(len(links))
     page.is_markup = page.is_markup or bool(links)
@@ -138,14 +145,21 @@ def _note(name: str, attributes: dict[str, str | None], page: HtmlPage) -> None:
         if page.base is None:
             page.base = attributes.get("href")
     elif name == "meta":
-        key = (attributes.get("name") or "").lower()
-        if key.startswith("pypi:"):
-            page.metas.setdefault(key, attributes.get("content") or "")
+        _note_meta((attributes.get("name") or "").lower(), attributes.get("content") or "", page)
         page.interactive |= (attributes.get("http-equiv") or "").lower() == "refresh"
     elif name in _INTERACTIVE:
         page.interactive = True
     elif name in ("html", "head", "body"):
         page.is_markup = True
+
+
+def _note_meta(key: str, content: str, page: HtmlPage) -> None:
+    if key.startswith("pypi:"):
+        page.metas.setdefault(key, content)
+    if key == "pypi:tracks":
+        page.tracks.append(content)
+    elif key == "pypi:alternate-locations":
+        page.alternate_locations.append(content)
 
 
 def _text_of(text: str, start: int, end: int) -> str:

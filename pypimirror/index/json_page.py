@@ -8,14 +8,21 @@ plain type tests, and a path is only put together once a test has failed.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
-from pypimirror.index.rows import Rows, clean_text, shown
+from pypimirror.index.rows import Rows, clean_text, locations, shown
 from pypimirror.model.files import ProjectStatus
 from pypimirror.model.names import NormalizedName, project_name
 from pypimirror.model.reading import Malformed
 
-__all__ = ["STATUSES", "TooNew", "decode", "read_rows", "read_status"]
+__all__ = ["STATUSES", "TooNew", "decode", "outline", "read_rows", "read_status", "text_of"]
+
+_DECODER = json.JSONDecoder()
+_OPEN = re.compile(r"[ \t\n\r]*\{[ \t\n\r]*")
+_BRACKET = re.compile(r"\[[ \t\n\r]*")
+_COLON = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
+_COMMA = re.compile(r"[ \t\n\r]*(?:,[ \t\n\r]*(?![\]},])|(?=[\]}]))")
 
 STATUSES = frozenset({"active", "archived", "quarantined", "deprecated"})
 
@@ -24,12 +31,83 @@ class TooNew(ValueError):
     """The page is of a major version of the simple API that this program does not know."""
 
 
+def text_of(data: bytes) -> str:
+    """The page's text, as ``json.loads`` takes it. Raises Malformed."""
+    try:
+        return data.decode(json.detect_encoding(data), "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise Malformed("", f"not JSON ({error})") from None
+
+
 def decode(data: bytes) -> dict[str, object]:
     """The page as a dictionary. Raises Malformed where it is no page, TooNew for another major version."""
     try:
         top: object = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise Malformed("", f"not JSON ({shown(str(error))})") from None
+    return _admitted(top)
+
+
+def outline(text: str, *, limit: int) -> tuple[dict[str, object], list[tuple[str, int, int]]]:
+    """The page as ``decode`` gives it, its ``files`` left out; and of each of those the name and where it stands.
+
+    Raises as ``decode`` and ``read_rows`` do, but for what is wrong inside a row.
+    """
+    found: list[tuple[str, int, int]] = []
+    top: dict[str, object] = {}
+    try:
+        position = _after(_OPEN, text, 0)
+        while text[position] != "}":
+            key, position = _DECODER.raw_decode(text, position)
+            if type(key) is not str:
+                raise ValueError(f"a key that is no string, before character {position}")
+            position = _after(_COLON, text, position)
+            if key == "files" and text[position] == "[":
+                top[key], found = [], []
+                position = _outline_rows(text, position, found, limit)
+            else:
+                top[key], position = _DECODER.raw_decode(text, position)
+            position = _after(_COMMA, text, position)
+        if text[position + 1 :].strip(" \t\n\r"):
+            raise ValueError("something follows it")
+    except Malformed:
+        raise
+    except (ValueError, IndexError, TypeError, RecursionError) as error:
+        raise Malformed("", f"not JSON ({shown(str(error))})") from None
+    top = _admitted(top)
+    if not isinstance(top.get("files"), list):
+        raise Malformed("files", "is missing" if top.get("files") is None else "not an array")
+    return top, found
+
+
+def _outline_rows(text: str, position: int, found: list[tuple[str, int, int]], limit: int) -> int:
+    """Note the rows of the array that begins at *position*; the position after it."""
+    decode, comma = _DECODER.raw_decode, _COMMA.match
+    position = _after(_BRACKET, text, position)
+    while text[position] != "]":
+        row, end = decode(text, position)
+        filename = row.get("filename") if type(row) is dict else None
+        if type(filename) is not str:
+            where = "" if type(row) is not dict else ".filename"
+            raise Malformed(f"files[{len(found)}]{where}", "not a string" if where else "not an object")
+        found.append((filename, position, end))
+        if len(found) > limit:
+            raise OverflowError(len(found))
+        follows = comma(text, end)
+        if follows is None:
+            raise ValueError(f"neither a comma nor an end at character {end}")
+        position = follows.end()
+    return position + 1
+
+
+def _after(pattern: re.Pattern[str], text: str, position: int) -> int:
+    match = pattern.match(text, position)
+    if match is None:
+        raise ValueError(f"unexpected at character {position}")
+    return match.end()
+
+
+def _admitted(top: object) -> dict[str, object]:
     if not isinstance(top, dict):
         raise Malformed("", "not an object")
     meta = top.get("meta") or {}
@@ -44,7 +122,7 @@ def decode(data: bytes) -> dict[str, object]:
 
 
 def read_status(top: Mapping[str, object], project: NormalizedName | None) -> ProjectStatus:
-    """The project's status (PEP 792); a status that is not known counts as active.
+    """What is said of the project (PEP 792 and 708); a status that is not known counts as active.
 
     Raises Malformed, also where the page is of another project.
     """
@@ -64,7 +142,21 @@ def read_status(top: Mapping[str, object], project: NormalizedName | None) -> Pr
     word, reason = fields.get("status") or "active", fields.get("reason") or ""
     if not isinstance(word, str) or not isinstance(reason, str):
         raise Malformed("project-status", "its members are not strings")
-    return ProjectStatus(status=word, reason=clean_text(reason)) if word in STATUSES else ProjectStatus()
+    known = word in STATUSES
+    return ProjectStatus(
+        status=word if known else "active",
+        reason=clean_text(reason) if known else "",
+        tracks=_locations((top.get("meta") or {}).get("tracks"), "meta.tracks"),  # type: ignore[attr-defined]  # admitted
+        alternate_locations=_locations(top.get("alternate-locations"), "alternate-locations"),
+    )
+
+
+def _locations(value: object, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise Malformed(where, "not an array of strings")
+    return locations(value)
 
 
 def read_rows(top: Mapping[str, object], rows: Rows, *, limit: int) -> None:

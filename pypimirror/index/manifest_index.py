@@ -21,7 +21,13 @@ class ManifestIndex:
             self._files.setdefault(file.project, []).append(file)
             self._by_name[file.filename] = file
         self._statuses = {
-            project.name: ProjectStatus(status=project.status, reason=project.reason) for project in projects
+            project.name: ProjectStatus(
+                status=project.status,
+                reason=project.reason,
+                tracks=project.tracks,
+                alternate_locations=project.alternate_locations,
+            )
+            for project in projects
         }
 
     def listing(self, project: NormalizedName) -> Listing | None:

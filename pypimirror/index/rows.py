@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from urllib.parse import quote, urljoin, urlsplit
 
 from pypimirror.index.metadata import usable_requires_python
 from pypimirror.model.files import ListedFile, Refusal, Rejection
 from pypimirror.model.names import SDIST_ENDINGS, NormalizedName, ParsedName, parse_file_name
-from pypimirror.model.urls import split_credentials
+from pypimirror.model.urls import public_url, split_credentials
 
-__all__ = ["Links", "Rows", "clean_text", "digests", "fragment_digests", "shown"]
+__all__ = ["ENDINGS", "Links", "Rows", "clean_text", "digests", "fragment_digests", "locations", "shown"]
 
-_ENDINGS = (".whl", *SDIST_ENDINGS)
+ENDINGS = (".whl", *SDIST_ENDINGS)
 _DIGEST_LENGTHS = {
     "md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128, "sha3_224": 56, "sha3_256": 64,
     "sha3_384": 96, "sha3_512": 128, "blake2b": 128, "blake2s": 64,
@@ -28,6 +29,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9a-f]+")
 _LONGEST_LINK = 8192
 _LONGEST_TEXT = 4096
+_MOST_LOCATIONS = 100
 
 # Links of these shapes need no further look: no user part, no query, nothing to quote or to resolve.
 _PLAIN_LINK = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/[A-Za-z0-9._~!$&'()*+,;=:@/%-]*")
@@ -48,6 +50,20 @@ def clean_text(text: str) -> str:
     if not text.isprintable():
         text = text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
     return text[:_LONGEST_TEXT].strip()
+
+
+def locations(said: Iterable[str]) -> tuple[str, ...]:
+    """The addresses of PEP 708, each once. One that can't be published is as none, and so are all after the first 100.
+
+    Nothing is fetched from there: they only tell clients, and people, what belongs together.
+    """
+    found: dict[str, None] = {}
+    for text in said:
+        with suppress(ValueError):
+            found[public_url(split_credentials(text.strip())[0])] = None
+        if len(found) == _MOST_LOCATIONS:
+            break
+    return tuple(found)
 
 
 def digests(claimed: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
@@ -191,7 +207,7 @@ class Rows:
             self._reject(filename, Refusal.BAD_NAME, detail, name)
 
     def _name(self, filename: str) -> ParsedName | None:
-        if not filename.endswith(_ENDINGS):
+        if not filename.endswith(ENDINGS):
             self._reject(filename, Refusal.BAD_NAME, "not a wheel or an sdist", None)
             return None
         self.saw_distribution = True

@@ -1,6 +1,7 @@
 """Pages of an index, as they arrive, become what the resolver asks for. Bytes and a content type in, never a client.
 
     parse_page        one project's page, JSON or HTML, whichever the answer says it is -> Listing
+    open_page         the same, but rows are judged when somebody looks at their version
     parse_find_links  a page of files of many projects                                  -> rows
     folder_files      the names in a find-links folder                                  -> rows
     by_project        rows -> a Listing for each project
@@ -14,20 +15,24 @@ Essential reading: PEP 503, 592, 629, 658, 691, 700, 708, 714, 740, 792.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NoReturn
 from urllib.parse import unquote
 
 from pypimirror.errors import IndexFault
 from pypimirror.index import html_page, json_page
-from pypimirror.index.rows import Links, Rows, clean_text, shown
+from pypimirror.index.drawers import OutlinedFiles, Refused
+from pypimirror.index.outline import Outline, draw
+from pypimirror.index.rows import ENDINGS, Links, Rows, clean_text, locations, shown
 from pypimirror.model.files import ListedFile, Listing, ProjectStatus, Rejection
 from pypimirror.model.names import NormalizedName
 from pypimirror.model.reading import Malformed
 from pypimirror.model.urls import redact, split_credentials
 
-__all__ = ["ACCEPT", "MAX_FILES", "by_project", "folder_files", "parse_find_links", "parse_page"]
+__all__ = ["ACCEPT", "MAX_FILES", "by_project", "folder_files", "open_page", "parse_find_links", "parse_page"]
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 """What to ask an index for (PEP 691): the first is the cheapest to read."""
@@ -47,6 +52,64 @@ def parse_page(data: bytes, content_type: str, *, url: str, project: NormalizedN
     """
     rows, status = _read(data, content_type, url=url, project=project, index=index)
     return Listing(project=project, index=index, files=tuple(rows.files), rejected=tuple(rows.rejected), status=status)
+
+
+def open_page(
+    data: bytes, content_type: str, *, url: str, project: NormalizedName, index: str, outline: Outline | None = None
+) -> tuple[Listing, Outline]:
+    """As ``parse_page``, with rows judged when somebody looks at their version; and the page's outline.
+
+    Where *outline* is at hand, from the same bytes and the same type, nothing but rows that are looked at is read.
+    What is wrong inside a row raises IndexFault only then.
+    """
+    url = split_credentials(url)[0]
+    media, charset, is_json = _kind(content_type, url)
+    text = _text(data, url, media, charset, is_json=is_json)
+    if outline is None:
+        with _bounded(url):
+            draw = _outline_json if is_json else _outline_html
+            outline = draw(text, media, url=url, project=project)
+    drawn, links = outline, Links(url, outline.base)
+
+    def judge(spans: tuple[int, ...]) -> Rows:
+        rows = Rows(links=links, index=index, project=project)
+        for start, end in zip(spans[::2], spans[1::2], strict=True):
+            _judge_span(text[start:end], rows, url=url, is_json=is_json)
+        return rows
+
+    files = OutlinedFiles(drawn, judge)
+    return Listing(project=project, index=index, files=files, rejected=Refused(files), status=drawn.status), drawn
+
+
+def _judge_span(text: str, rows: Rows, *, url: str, is_json: bool) -> None:
+    if not is_json:
+        for attributes in html_page.scan(text, limit=MAX_FILES).links:
+            _read_link(attributes, rows)
+        return
+    try:
+        json_page.read_rows({"files": json.loads(f"[{text}]")}, rows, limit=MAX_FILES)
+    except (ValueError, RecursionError) as error:
+        _unreadable(url, f"a row of the page is none: {shown(str(error))}")
+
+
+def _outline_json(text: str, media: str, *, url: str, project: NormalizedName) -> Outline:
+    try:
+        top, rows = json_page.outline(text, limit=MAX_FILES)
+        status = json_page.read_status(top, project)
+    except json_page.TooNew as error:
+        _too_new(url, str(error))
+    except Malformed as error:
+        title = _title_of(text[:65536].encode("utf-8", "replace"))
+        _unreadable(url, f"got {media}{title}, not a page of the simple API: {error}")
+    return draw(rows, kind="json", project=project, status=status, base=None)
+
+
+def _outline_html(text: str, media: str, *, url: str, project: NormalizedName) -> Outline:
+    page = _scanned(text, url)
+    names = [_link_parts(attributes)[0] for attributes in page.links]
+    _must_be_of_an_index(page, media, url, project, any(name.endswith(ENDINGS) for name in names))
+    rows = ((name, *place) for name, place in zip(names, page.places, strict=True))
+    return draw(rows, kind="html", project=project, status=_status_of(page), base=page.base)
 
 
 def parse_find_links(data: bytes, content_type: str, *, url: str, index: str) -> tuple[ListedFile | Rejection, ...]:
@@ -87,6 +150,16 @@ def _grouped(rows: Rows) -> tuple[ListedFile | Rejection, ...]:
 def _read(
     data: bytes, content_type: str, *, url: str, project: NormalizedName | None, index: str
 ) -> tuple[Rows, ProjectStatus]:
+    url = split_credentials(url)[0]
+    media, charset, is_json = _kind(content_type, url)
+    with _bounded(url):
+        if is_json:
+            return _read_json(data, media, url=url, project=project, index=index)
+        return _read_html(html_page.decode(data, charset), media, url=url, project=project, index=index)
+
+
+def _kind(content_type: str, url: str) -> tuple[str, str, bool]:
+    """The media type of a page, the charset of its text, and whether it is JSON."""
     media, _, parameters = content_type.partition(";")
     media = media.strip().lower()
     simple = _SIMPLE_TYPE.fullmatch(media)
@@ -95,17 +168,29 @@ def _read(
     is_json = media == "application/json" if simple is None else simple[2] == "json"
     if not is_json and simple is None and media not in ("text/html", "application/xhtml+xml"):
         _unreadable(url, f"got {shown(media) or 'no content type'}, not a page of the simple API")
-    url = split_credentials(url)[0]
+    charset = re.search(r"charset\s*=\s*[\"']?([A-Za-z0-9_-]+)", parameters, re.IGNORECASE)
+    return media, charset[1] if charset else "utf-8", is_json
+
+
+@contextmanager
+def _bounded(url: str) -> Iterator[None]:
     try:
-        if is_json:
-            return _read_json(data, media, url=url, project=project, index=index)
-        return _read_html(data, media, parameters, url=url, project=project, index=index)
+        yield
     except OverflowError:
         raise IndexFault(
             f"{redact(url)}: the page lists more than {MAX_FILES} files",
             code="page-too-large",
             hint="no index has such a project: check the address",
         ) from None
+
+
+def _text(data: bytes, url: str, media: str, charset: str, *, is_json: bool) -> str:
+    if not is_json:
+        return html_page.decode(data, charset)
+    try:
+        return json_page.text_of(data)
+    except Malformed as error:
+        _unreadable(url, f"got {media}{_title_of(data)}, not a page of the simple API: {error}")
 
 
 def _read_json(
@@ -124,40 +209,74 @@ def _read_json(
 
 
 def _read_html(
-    data: bytes, media: str, parameters: str, *, url: str, project: NormalizedName | None, index: str
+    text: str, media: str, *, url: str, project: NormalizedName | None, index: str
 ) -> tuple[Rows, ProjectStatus]:
-    charset = re.search(r"charset\s*=\s*[\"']?([A-Za-z0-9_-]+)", parameters, re.IGNORECASE)
-    page = html_page.scan(html_page.decode(data, charset[1] if charset else "utf-8"), limit=MAX_FILES)
+    page = _scanned(text, url)
+    rows = Rows(links=Links(url, page.base), index=index, project=project)
+    for attributes in page.links:
+        _read_link(attributes, rows)
+    _must_be_of_an_index(page, media, url, project, rows.saw_distribution)
+    return rows, _status_of(page)
+
+
+def _scanned(text: str, url: str) -> html_page.HtmlPage:
+    """The page, of a version that can be read, with a base that can be used."""
+    page = html_page.scan(text, limit=MAX_FILES)
     version = page.metas.get("pypi:repository-version", "1.0").strip()
     if version.partition(".")[0] != "1":  # PEP 629
         _too_new(url, version)
     try:
-        rows = Rows(links=Links(url, page.base), index=index, project=project)
+        Links(url, page.base)
     except ValueError as error:
         _unreadable(url, f"the page's <base> can't be used: {error}")
-    for attributes in page.links:
-        _read_link(attributes, rows)
-    if not rows.saw_distribution and not _may_be_empty(page, project):
-        title = page.title or page.heading
-        what = f" (title '{shown(title)}')" if title else ""
-        _unreadable(url, f"got {media}{what}, not a page of the simple API")
+    return page
+
+
+def _must_be_of_an_index(
+    page: html_page.HtmlPage,
+    media: str,
+    url: str,
+    project: NormalizedName | None,
+    has_files: bool,  # noqa: FBT001
+) -> None:
+    if has_files or _may_be_empty(page, project):
+        return
+    title = page.title or page.heading
+    what = f" (title '{shown(title)}')" if title else ""
+    _unreadable(url, f"got {media}{what}, not a page of the simple API")
+
+
+def _status_of(page: html_page.HtmlPage) -> ProjectStatus:
     word, reason = (page.metas.get(key, "") for key in ("pypi:project-status", "pypi:project-status-reason"))
-    if word not in json_page.STATUSES:
-        return rows, ProjectStatus()
-    return rows, ProjectStatus(status=word, reason=clean_text(reason))
+    known = word in json_page.STATUSES
+    return ProjectStatus(
+        status=word if known else "active",
+        reason=clean_text(reason) if known else "",
+        tracks=locations(page.tracks),
+        alternate_locations=locations(page.alternate_locations),
+    )
 
 
-def _read_link(attributes: Mapping[str, str | None], rows: Rows) -> None:
-    """An anchor's link names the file: PEP 503 wants the text to be the same, and nobody reads it."""
-    get = attributes.get
-    link, _, fragment = (get("href") or "").partition("#")
+def _link_parts(attributes: Mapping[str, str | None]) -> tuple[str, str, str]:
+    """The file's name, its link and the link's fragment.
+
+    An anchor's link names the file: PEP 503 wants the text to be the same, and nobody reads it.
+    """
+    href = attributes.get("href") or ""
+    link, _, fragment = href.partition("#")
     filename = link.partition("?")[0].rpartition("/")[2]
     if "%" in filename:
         filename = unquote(filename)
+    return filename or href, link, fragment
+
+
+def _read_link(attributes: Mapping[str, str | None], rows: Rows) -> None:
+    get = attributes.get
+    filename, link, fragment = _link_parts(attributes)
     core_metadata = get("data-core-metadata" if "data-core-metadata" in attributes else "data-dist-info-metadata")
     size = get("data-size") or ""  # not in any PEP, and neither is data-upload-time: trees of ours and of others say it
     rows.add(
-        filename or get("href") or "",
+        filename,
         link,
         hashes=fragment,
         requires_python=get("data-requires-python"),

@@ -27,6 +27,8 @@ TAIL_SIZE = 65_536
 """So many last bytes of a wheel hold its list of members and its METADATA, nearly always."""
 
 _MAX_RECORD = 64 * 1024 * 1024
+_SMALL, _MAX_RATIO = 64 * 1024 * 1024, 100  # twice what the largest public index takes; no honest wheel comes near
+_DRIVE = re.compile(r"[A-Za-z]:")
 _DIST_INFO = re.compile(r"([^/]+)\.dist-info/", re.IGNORECASE)
 _HINT = "choose another version of this project with a constraint, or tell its maintainers"
 
@@ -64,8 +66,9 @@ def gate(source: RandomAccess, *, name: ParsedName) -> bytes:
     """Check a whole wheel, and return its METADATA. Of its members only METADATA, WHEEL and RECORD are unpacked.
 
     Refused is what is certain to be wrong: names that occur twice, or lead out of the folder they are unpacked in; a
-    member whose own header contradicts the list; bytes before, after, or shared by members; encryption; a Wheel-Version
-    that installers refuse; a RECORD that does not list exactly the members. Raises IntegrityFault (``bad-wheel``).
+    member whose own header contradicts the list; bytes before, after, or shared by members; encryption; a size that
+    only a bomb unpacks to; a Wheel-Version that installers refuse; a RECORD that does not list exactly the members.
+    Raises IntegrityFault (``bad-wheel``).
     """
     try:
         archive = zips.Reader(source)
@@ -125,14 +128,19 @@ def _check_members(entries: Sequence[zips.Entry]) -> None:
     seen: set[str] = set()
     for entry in entries:
         path = entry.name.replace("\\", "/")
-        if path.rstrip("/") in seen:
+        plain = path.rstrip("/")
+        if plain in seen:
             raise BadZip(f"the member {entry.name[:200]!r} is in it twice")
-        seen.add(path.rstrip("/"))
-        unsafe = path.startswith("/") or ".." in path.split("/") or "\0" in path or re.match(r"[A-Za-z]:", path)
+        seen.add(plain)
+        upwards = ".." in path and ".." in path.split("/")
+        unsafe = path.startswith("/") or upwards or "\0" in path or (path[1:2] == ":" and _DRIVE.match(path))
         if unsafe or not path:
             raise BadZip(f"the member {entry.name[:200]!r} leads out of its folder")
         if entry.is_encrypted:
             raise BadZip(f"the member {entry.name[:200]!r} is encrypted")
+    unpacked, packed = sum(entry.size for entry in entries), sum(entry.packed for entry in entries)
+    if unpacked > max(_SMALL, _MAX_RATIO * packed):
+        raise BadZip(f"it unpacks to {unpacked} bytes, over {_MAX_RATIO} times as many as it has")
 
 
 def _check_version(wheel: bytes) -> None:

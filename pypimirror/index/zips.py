@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
@@ -39,6 +39,7 @@ _STORED, _DEFLATED = 0, 8
 _ENCRYPTED, _STREAMED, _UTF8 = 1 << 0, 1 << 3, 1 << 11
 _ZIP64_EXTRA = 1
 _TAIL = 65_536
+_NEAR = 8192  # bytes that are read at once where members are small
 
 
 class BadZip(ValueError):
@@ -78,10 +79,14 @@ class Bytes(Protocol):
 
 
 class Reader:
-    """The bytes of an open file. Its last 64 KiB are read at once, since the list of members is nearly always there."""
+    """The bytes of an open file. Its last 64 KiB are read at once, since the list of members is nearly always there.
+
+    Elsewhere a little more than was asked for is read, since what is next asked for mostly follows.
+    """
 
     def __init__(self, source: RandomAccess) -> None:
         self._source = source
+        self._near_start, self._near = 0, b""
         self.total = source.seek(0, 2)
         self._tail_start = max(0, self.total - _TAIL)
         self._tail = self._read(self._tail_start, self.total)
@@ -89,7 +94,12 @@ class Reader:
     def get(self, start: int, end: int) -> bytes:
         if start >= self._tail_start:
             return self._tail[start - self._tail_start : end - self._tail_start]
-        return self._read(start, end)
+        at = start - self._near_start
+        if at < 0 or end - self._near_start > len(self._near):
+            if end - start >= _NEAR:
+                return self._read(start, end)
+            self._near_start, self._near, at = start, self._read(start, min(start + _NEAR, self.total)), 0
+        return self._near[at : at + end - start]
 
     def _read(self, start: int, end: int) -> bytes:
         self._source.seek(start)
@@ -148,11 +158,14 @@ class Entry:
         return bool(self.flags & _ENCRYPTED)
 
 
+_Fields = tuple[int, str, bytes, int, int, int, int, int]  # offset, name, raw, flags, method, crc, packed size, size
+
+
 def central(archive: Bytes) -> tuple[Entry, ...]:
     """The members, in the directory's order. Raises BadZip."""
     count, size, start = _find_directory(archive)
     data = archive.get(start, start + size)
-    found: list[Entry] = []
+    found: list[_Fields] = []
     position = 0
     while position < size:
         if position + _CENTRAL.size > size:
@@ -166,19 +179,7 @@ def central(archive: Bytes) -> tuple[Entry, ...]:
         raw_name = data[position + _CENTRAL.size : name_end]
         values = _zip64(data[name_end:extra_end], (unpacked, packed, fields[16]))
         position = extra_end + fields[12]
-        found.append(
-            Entry(
-                name=_decoded(raw_name, flags),
-                raw_name=raw_name,
-                flags=flags,
-                method=method,
-                crc=crc,
-                packed=values[1],
-                size=values[0],
-                offset=values[2],
-                limit=0,
-            )
-        )
+        found.append((values[2], _decoded(raw_name, flags), raw_name, flags, method, crc, values[1], values[0]))
     if position != size or len(found) != count:
         raise BadZip("its list of members has another length than stated")
     return _with_limits(found, start)
@@ -231,8 +232,10 @@ def _end_64(archive: Bytes, end_at: int) -> tuple[int, int, int, int, int, int, 
     return at, here, count, size, start, disk, first_disk
 
 
-def _zip64(extra: bytes, values: Sequence[int]) -> list[int]:
+def _zip64(extra: bytes, values: Sequence[int]) -> Sequence[int]:
     """Size, packed size and offset, taken from the zip64 extra field where 32 bits did not hold them."""
+    if _MAX_32 not in values:
+        return values
     found = list(values)
     wanted = [i for i, value in enumerate(found) if value == _MAX_32]
     position = 0
@@ -256,15 +259,28 @@ def _decoded(raw: bytes, flags: int) -> str:
         raise BadZip("a member's name is not UTF-8") from None
 
 
-def _with_limits(found: list[Entry], directory: int) -> tuple[Entry, ...]:
-    starts = sorted({entry.offset for entry in found})
+def _with_limits(found: list[_Fields], directory: int) -> tuple[Entry, ...]:
+    starts = sorted({fields[0] for fields in found})
     if len(starts) != len(found):
         raise BadZip("two members lie over one another")
     limits = dict(pairwise([*starts, directory]))
-    for entry in found:
-        if entry.offset + _LOCAL.size + len(entry.raw_name) + entry.packed > limits[entry.offset]:
-            raise BadZip(f"the member {entry.name[:200]!r} lies over another one")
-    return tuple(replace(entry, limit=limits[entry.offset]) for entry in found)
+    for offset, name, raw_name, _, _, _, packed, _ in found:
+        if offset + _LOCAL.size + len(raw_name) + packed > limits[offset]:
+            raise BadZip(f"the member {name[:200]!r} lies over another one")
+    return tuple(
+        Entry(
+            name=name,
+            raw_name=raw_name,
+            flags=flags,
+            method=method,
+            crc=crc,
+            packed=packed,
+            size=size,
+            offset=offset,
+            limit=limits[offset],
+        )
+        for offset, name, raw_name, flags, method, crc, packed, size in found
+    )
 
 
 def check_local(archive: Bytes, entry: Entry) -> int:
@@ -272,20 +288,19 @@ def check_local(archive: Bytes, entry: Entry) -> int:
     header = archive.get(entry.offset, entry.offset + _LOCAL.size)
     signature, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(header)
     data_at: int = entry.offset + _LOCAL.size + name_length + extra_length
-    shown = repr(entry.name[:200])
     if signature != b"PK\3\4" or data_at + entry.packed > entry.limit:
-        raise BadZip(f"the header of the member {shown} is damaged")
+        raise BadZip(f"the header of the member {entry.name[:200]!r} is damaged")
     name_at = entry.offset + _LOCAL.size
     if archive.get(name_at, name_at + name_length) != entry.raw_name:
-        raise BadZip(f"the member {shown} has two names")
+        raise BadZip(f"the member {entry.name[:200]!r} has two names")
     if method != entry.method or (flags ^ entry.flags) & _ENCRYPTED:
-        raise BadZip(f"the member {shown} has two headers that disagree")
+        raise BadZip(f"the member {entry.name[:200]!r} has two headers that disagree")
     if not flags & _STREAMED:
         if _MAX_32 in (packed, size):
             extra_at = name_at + name_length
             size, packed = _zip64(archive.get(extra_at, extra_at + extra_length), (size, packed))
         if (crc, packed, size) != (entry.crc, entry.packed, entry.size):
-            raise BadZip(f"the member {shown} has two headers that disagree")
+            raise BadZip(f"the member {entry.name[:200]!r} has two headers that disagree")
     return data_at
 
 

@@ -6,11 +6,13 @@
     Rejection      a file that can't be used, with the reason; kept and counted, never skipped in silence
 
 Essential reading, in order: PEP 503, 592 (yanked), 629, 658 and 714 (metadata siblings), 691 (JSON), 700 (size, upload
-time, versions), 740 (provenance), 792 (project status), 643 (core metadata of sdists).
+time, versions), 708 (tracks, alternate locations), 740 (provenance), 792 (project status), 643 (core metadata of
+sdists).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, TypeAlias
@@ -41,6 +43,7 @@ class Refusal(Enum):
     DIRECT_DEPENDENCY = "wants a URL that can't cross the gap"
     QUARANTINED = "quarantined"
     TOO_NEW = "too new"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +63,8 @@ class ListedFile:
     ``url`` is absolute and carries no user name, password or fragment. ``hashes`` are pairs of algorithm and
     lower-case hexadecimal digest, sorted. ``yanked`` is None, or the reason, which may be empty.
     ``core_metadata`` is None where no metadata sibling is advertised, else its hashes, which may be empty.
-    ``upload_time`` is text in ISO 8601, UTC, as PEP 700 has it. ``index`` is the *name* of where it came from.
+    ``upload_time`` is text in ISO 8601, UTC, as PEP 700 has it. ``provenance`` is an address (PEP 740).
+    ``index`` is the *name* of where it came from.
     """
 
     name: ParsedName
@@ -81,23 +85,32 @@ class ListedFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProjectStatus:
-    """PEP 792: ``active``, ``archived``, ``quarantined`` or ``deprecated``, and the index's reason."""
+    """What an index says of a whole project.
+
+    ``status`` is ``active``, ``archived``, ``quarantined`` or ``deprecated``, and ``reason`` why (PEP 792).
+    PEP 708, as public addresses: ``tracks`` are projects elsewhere that it extends, ``alternate_locations`` are where
+    else it stands.
+    """
 
     status: str = "active"
     reason: str = ""
+    tracks: tuple[str, ...] = ()
+    alternate_locations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
     """What one index says of one project. ``files`` in the index's order; ``rejected`` are rows that can't be read.
 
+    Either may be judged only when it is looked at (``index.drawers``), and raises IndexFault then where a row is none.
+
     ``also_on`` names further indexes that have the project too, and were not heeded (the first index wins).
     """
 
     project: NormalizedName
     index: str
-    files: tuple[ListedFile, ...]
-    rejected: tuple[Rejection, ...] = ()
+    files: Sequence[ListedFile]
+    rejected: Sequence[Rejection] = ()
     status: ProjectStatus = field(default_factory=ProjectStatus)
     also_on: tuple[str, ...] = ()
 

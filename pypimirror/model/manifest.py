@@ -2,7 +2,7 @@
 
 The manifest is always the full list of what its resolutions install, whether or not this bundle carries every file
 (a delta does not). Its canonical JSON (``manifest_json``) is what is hashed: that sha256 is the bundle's name. No URL
-is in it, no clock is read for it: the sequence is an input.
+is in it but those that a project publishes of itself (PEP 708), no clock is read for it: the sequence is an input.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ __all__ = [
     "Manifest",
     "Member",
     "Sidecar",
+    "WithdrawnVersion",
     "WrittenRequirement",
+    "provenance_path",
 ]
 
 FORMAT = 1
@@ -36,6 +38,14 @@ class Sidecar:
 
     sha256: Sha256
     size: int
+
+
+def provenance_path(filename: FileName, sha256: str) -> str:
+    """Where the provenance of a file stands, given its digest.
+
+    An index may add to a provenance (PEP 740), and a path stands for one content: so the digest is in the name.
+    """
+    return f"packages/{filename}.{sha256[:16]}.provenance"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,14 +78,26 @@ class BundledFile:
     def path(self) -> str:
         return f"packages/{self.filename}"
 
+    @property
+    def metadata_path(self) -> str:
+        """Where its metadata sibling stands, if it has one (PEP 658)."""
+        return f"{self.path}.metadata"
+
+    @property
+    def provenance_path(self) -> str:
+        """Where its provenance stands; empty where it has none."""
+        return "" if self.provenance is None else provenance_path(self.filename, self.provenance.sha256)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BundledProject:
-    """What the index says of a whole project (PEP 792)."""
+    """What the index says of a whole project: as ``ProjectStatus`` has it (PEP 792 and 708)."""
 
     name: NormalizedName
     status: str = "active"
     reason: str = ""
+    tracks: tuple[str, ...] = ()
+    alternate_locations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,11 +157,20 @@ class BuildRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WithdrawnVersion:
+    """A version that this bundle takes back: no older bundle of its channel serves it any more."""
+
+    project: NormalizedName
+    version: Version
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
     """The full list. ``sequence`` is in seconds since 1970; ``base`` is the digest a delta was made against, or None.
 
     Order: ``targets`` and ``sets`` as asked for; ``resolutions`` by set, target, newest patch first; ``files`` by name;
-    ``projects`` by name; ``members`` by path; ``built`` as it was run.
+    ``projects`` by name; ``members`` by path; ``built`` as it was run; ``withdrawn`` by project and version.
     """
 
     channel: Label
@@ -153,13 +184,19 @@ class Manifest:
     uncovered: tuple[Uncovered, ...] = ()
     members: tuple[Member, ...] = ()
     built: tuple[BuildRecord, ...] = ()
+    withdrawn: tuple[WithdrawnVersion, ...] = ()
     base: Sha256 | None = None
 
     @property
     def stem(self) -> str:
         """``<channel>-<sequence as 20261121T213000Z>``: the top folder of the tar."""
-        moment = datetime.fromtimestamp(self.sequence, tz=timezone.utc)
-        return f"{self.channel}-{moment:%Y%m%dT%H%M%SZ}"
+        return self.stem_of(self.channel, self.sequence)
+
+    @staticmethod
+    def stem_of(channel: Label, sequence: int) -> str:
+        """The stem of the bundle of that channel and sequence."""
+        moment = datetime.fromtimestamp(sequence, tz=timezone.utc)
+        return f"{channel}-{moment:%Y%m%dT%H%M%SZ}"
 
     def file(self, filename: str) -> BundledFile | None:
         return next((file for file in self.files if file.filename == filename), None)

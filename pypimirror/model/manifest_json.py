@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from typing import TypeVar, cast, get_args
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -25,9 +26,12 @@ from pypimirror.model.manifest import (
     Manifest,
     Member,
     Sidecar,
+    WithdrawnVersion,
     WrittenRequirement,
 )
-from pypimirror.model.manifest_out import manifest_out
+from pypimirror.model.manifest_check import check_references, check_withdrawn
+from pypimirror.model.manifest_out import file_out, manifest_out, member_out
+from pypimirror.model.manifest_rows import ENCODER, FileRows, is_sha256, is_size, rows_in, scan
 from pypimirror.model.names import (
     FileName,
     NormalizedName,
@@ -42,15 +46,23 @@ from pypimirror.model.names import (
 from pypimirror.model.plan import Pin, Resolution, Uncovered, Want
 from pypimirror.model.reading import Malformed, Node
 from pypimirror.model.target_json import patches_in, target_in
+from pypimirror.model.urls import public_url
 
-__all__ = ["MAX_BYTES", "digest", "dump", "parse"]
+__all__ = ["MAX_BYTES", "digest", "dump", "file_in", "parse", "project_in"]
 
 MAX_BYTES = 512 * 1024 * 1024
 """No manifest is larger: that is some 400,000 files."""
 
+_KEYS = (
+    "base", "built", "channel", "files", "format", "members", "projects", "resolutions", "sequence", "sets", "targets",
+    "tool", "uncovered", "withdrawn",
+)  # fmt: skip
+"""The members of the top object, in their order."""
+
+_AT_ONCE = 256  # rows
 _MEMBER_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,199}(?:/[A-Za-z0-9][A-Za-z0-9._+!-]{0,199}){0,7}")
-_TAKEN_PATHS = frozenset({"manifest.json", "sha256sums", "packages", "provenance"})  # in any case: not every disk
-_TAKEN_FOLDERS = ("packages/", "provenance/")  # tells "A" from "a"
+_TAKEN_PATHS = frozenset({"manifest.json", "sha256sums", "packages"})  # in any case: not every disk tells "A" from "a"
+_TAKEN_FOLDER = "packages/"
 _MAX_SEQUENCE = 8**11 - 1  # in the year 2242: the last time that a tar header can hold
 
 T = TypeVar("T")
@@ -58,8 +70,24 @@ T = TypeVar("T")
 
 def dump(manifest: Manifest) -> bytes:
     """The canonical bytes."""
-    text = json.dumps(manifest_out(manifest), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return text.encode("ascii") + b"\n"
+    return b"".join(_pieces(manifest))
+
+
+def _pieces(manifest: Manifest) -> Iterator[bytes]:
+    """The canonical bytes in pieces, so that what they are made of is never there all together."""
+    out = manifest_out(replace(manifest, files=(), members=()))
+    rows = {"files": map(file_out, manifest.files), "members": map(member_out, manifest.members)}
+    for number, key in enumerate(_KEYS):
+        yield b'%b"%b":' % (b"," if number else b"{", key.encode("ascii"))
+        if (several := rows.get(key)) is None:
+            yield ENCODER.encode(out[key]).encode("ascii")
+            continue
+        between = b"["
+        while group := list(islice(several, _AT_ONCE)):
+            yield between + ENCODER.encode(group)[1:-1].encode("ascii")
+            between = b","
+        yield b"]" if between == b"," else b"[]"
+    yield b"}\n"
 
 
 def digest(data: bytes) -> Sha256:
@@ -71,6 +99,11 @@ def parse(data: bytes) -> Manifest:
     """Check bytes and make a manifest of them. Raises Malformed, whose text names the path to the fault."""
     if len(data) > MAX_BYTES:
         raise Malformed("", f"larger than {MAX_BYTES} bytes")
+    return _quick(data) or _thorough(data)
+
+
+def _thorough(data: bytes) -> Manifest:
+    """The gate. It has all of the JSON decoded at once, and takes three times as long as ``_quick``."""
     try:
         decoded: object = json.loads(data, parse_float=_no_float, parse_constant=_no_float)
     except (ValueError, RecursionError) as error:
@@ -81,6 +114,52 @@ def parse(data: bytes) -> Manifest:
     return manifest
 
 
+def _quick(data: bytes) -> Manifest | None:
+    """What ``_thorough`` makes of the same bytes; None where it must look at them, since they may be at fault."""
+    try:
+        text = data.decode("ascii")
+        decoded, files, members = _top(text)
+        manifest = _manifest_in(Node(decoded), files=files, members=members)
+    except (ValueError, RecursionError, StopIteration):  # Malformed is a ValueError
+        return None
+    rest = manifest_out(replace(manifest, files=(), members=()))
+    return manifest if ENCODER.encode(rest) == ENCODER.encode(decoded) else None
+
+
+def _top(text: str) -> tuple[dict[str, object], tuple[BundledFile, ...], tuple[Member, ...]]:
+    """The members of the top object, the two long lists apart. Raises ValueError, StopIteration, RecursionError."""
+    decoded: dict[str, object] = {}
+    files: tuple[BundledFile, ...] = ()
+    members: tuple[Member, ...] = ()
+    at = 0
+    for number, key in enumerate(_KEYS):
+        head = f'{"," if number else "{"}"{key}":'
+        if not text.startswith(head, at):
+            raise ValueError(key)
+        at += len(head)
+        if key == "files":
+            files, at = rows_in(text, at, FileRows().read)
+            decoded[key] = []
+        elif key == "members":
+            members, at = rows_in(text, at, _quick_member)
+            decoded[key] = []
+        else:
+            decoded[key], end = scan(text, at)
+            if ENCODER.encode(decoded[key]) != text[at:end]:
+                raise ValueError(key)
+            at = end
+    if text[at:] != "}\n":
+        raise ValueError(text[at : at + 10])
+    return decoded, files, members
+
+
+def _quick_member(row: dict[str, object]) -> Member:
+    path, size, sha256 = row["path"], row["size"], row["sha256"]
+    if type(path) is not str or not is_size(size) or not is_sha256(sha256):
+        raise ValueError(path)
+    return Member(path=_member_path(path), size=size, sha256=Sha256(sha256))
+
+
 def _no_float(text: str) -> float:
     raise ValueError(f"a float: {text[:40]}")
 
@@ -88,14 +167,14 @@ def _no_float(text: str) -> float:
 # ---- in -------------------------------------------------------------------------------------------------------------
 
 
-def _manifest_in(top: Node) -> Manifest:
+def _manifest_in(
+    top: Node, *, files: tuple[BundledFile, ...] | None = None, members: tuple[Member, ...] | None = None
+) -> Manifest:
+    """The manifest; *files* and *members*, where they are given, were read already."""
     version = Node(top.value.get("format") if isinstance(top.value, dict) else None, "format").number(high=10**6)
     if version != FORMAT:
         raise Malformed("format", f"this version reads format {FORMAT}, not {version}")
-    at = top.fields(
-        "format", "channel", "sequence", "base", "tool", "targets", "sets", "resolutions", "uncovered",
-        "projects", "files", "members", "built",
-    )  # fmt: skip
+    at = top.fields(*_KEYS)
     manifest = Manifest(
         channel=at["channel"].checked(label),
         sequence=at["sequence"].number(high=_MAX_SEQUENCE),
@@ -105,57 +184,15 @@ def _manifest_in(top: Node) -> Manifest:
         sets=tuple(map(_set_in, at["sets"].items())),
         resolutions=tuple(map(_resolution_in, at["resolutions"].items())),
         uncovered=tuple(map(_uncovered_in, at["uncovered"].items())),
-        projects=tuple(map(_project_in, at["projects"].items())),
-        files=tuple(map(_file_in, at["files"].items())),
-        members=tuple(map(_member_in, at["members"].items())),
+        projects=tuple(map(project_in, at["projects"].items())),
+        files=tuple(map(file_in, at["files"].items())) if files is None else files,
+        members=tuple(map(_member_in, at["members"].items())) if members is None else members,
         built=tuple(map(_built_in, at["built"].items())),
+        withdrawn=tuple(map(_withdrawn_in, at["withdrawn"].items())),
     )
-    _check_references(manifest)
+    check_references(manifest)
+    check_withdrawn(manifest)
     return manifest
-
-
-def _check_references(manifest: Manifest) -> None:
-    """Names are unique, lists are sorted, and whatever is referred to is there."""
-    targets = _unique("targets", (target.name for target in manifest.targets))
-    sets = _unique("sets", (each.name for each in manifest.sets))
-    files = {file.filename: file for file in manifest.files}
-    _ascending("files", [file.filename for file in manifest.files])
-    _unique("files", (file.filename.casefold() for file in manifest.files))
-    _ascending("projects", [project.name for project in manifest.projects])
-    _ascending("members", [member.path for member in manifest.members])
-    paths = _unique("members", (member.path.casefold() for member in manifest.members))
-    for path in paths:
-        if any("/".join(path.split("/")[:depth]) in paths for depth in range(1, path.count("/") + 1)):
-            raise Malformed("members", f"{path!r} lies in what is no folder")
-    if {file.project for file in manifest.files} != {project.name for project in manifest.projects}:
-        raise Malformed("projects", "not the projects of the files")
-    for i, each in enumerate(manifest.sets):
-        if each.builds is not None and (each.builds not in files or each.builds.endswith(".whl")):
-            raise Malformed(f"sets[{i}].builds", f"{each.builds!r} is no sdist that is there")
-    for i, resolution in enumerate(manifest.resolutions):
-        where = f"resolutions[{i}]"
-        if resolution.set not in sets or resolution.target not in targets:
-            raise Malformed(where, "names a set or a target that is not there")
-        _ascending(f"{where}.pins", [pin.project for pin in resolution.pins])
-        for pin in resolution.pins:
-            file = files.get(pin.file)
-            if file is None or (file.project, file.version) != (pin.project, pin.version):
-                raise Malformed(where, f"pins {pin.project} to a file that is not there")
-
-
-def _unique(where: str, names: Iterable[str]) -> set[str]:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise Malformed(where, f"{name!r} stands twice")
-        seen.add(name)
-    return seen
-
-
-def _ascending(where: str, names: Sequence[str]) -> None:
-    for first, second in pairwise(names):
-        if not first < second:
-            raise Malformed(where, f"{second!r} is out of order")
 
 
 def _requirement_text(text: str) -> str:
@@ -238,10 +275,14 @@ def _normalised(text: str) -> NormalizedName:
     return name
 
 
-def _project_in(node: Node) -> BundledProject:
-    at = node.fields("name", "status", "reason")
+def project_in(node: Node) -> BundledProject:
+    at = node.fields("name", "status", "reason", "tracks", "alternate_locations")
     return BundledProject(
-        name=at["name"].checked(_normalised), status=at["status"].text(limit=100), reason=at["reason"].text()
+        name=at["name"].checked(_normalised),
+        status=at["status"].text(limit=100),
+        reason=at["reason"].text(),
+        tracks=tuple(each.checked(public_url) for each in at["tracks"].items()),
+        alternate_locations=tuple(each.checked(public_url) for each in at["alternate_locations"].items()),
     )
 
 
@@ -250,7 +291,7 @@ def _sidecar_in(node: Node) -> Sidecar:
     return Sidecar(sha256=at["sha256"].checked(sha256_of_hex), size=at["size"].number())
 
 
-def _file_in(node: Node) -> BundledFile:
+def file_in(node: Node) -> BundledFile:
     at = node.fields(
         "filename", "project", "version", "sha256", "size", "requires_python", "requires_dist", "provides_extra",
         "yanked", "upload_time", "metadata", "index", "index_hash", "build_requires", "languages", "learnt_from",
@@ -299,6 +340,15 @@ def _built_in(node: Node) -> BuildRecord:
     )
 
 
+def _withdrawn_in(node: Node) -> WithdrawnVersion:
+    at = node.fields("project", "version", "reason")
+    return WithdrawnVersion(
+        project=at["project"].checked(_normalised),
+        version=at["version"].checked(parse_version),
+        reason=at["reason"].text(limit=4096),
+    )
+
+
 def _learnt_from(text: str) -> LearntFrom:
     for known in get_args(LearntFrom):
         if text == known:
@@ -308,7 +358,7 @@ def _learnt_from(text: str) -> LearntFrom:
 
 def _member_path(text: str) -> str:
     folded = text.casefold()
-    taken = folded in _TAKEN_PATHS or (folded.startswith(_TAKEN_FOLDERS) and text != "packages/index.html")
+    taken = folded in _TAKEN_PATHS or (folded.startswith(_TAKEN_FOLDER) and text != "packages/index.html")
     if taken or not _MEMBER_PATH.fullmatch(text):
         raise ValueError(f"not a path for a member: {text[:80]!r}")
     return text

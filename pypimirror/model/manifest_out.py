@@ -6,15 +6,17 @@ from pypimirror.model.manifest import (
     FORMAT,
     BuildRecord,
     BundledFile,
+    BundledProject,
     BundledSet,
     Manifest,
+    Member,
     Sidecar,
     WrittenRequirement,
 )
 from pypimirror.model.plan import Resolution
 from pypimirror.model.target_json import patches_out, target_out
 
-__all__ = ["built_out", "manifest_out"]
+__all__ = ["built_out", "file_out", "manifest_out", "member_out", "project_out"]
 
 
 def manifest_out(manifest: Manifest) -> dict[str, object]:
@@ -31,10 +33,28 @@ def manifest_out(manifest: Manifest) -> dict[str, object]:
             {"set": gap.set, "target": gap.target, "patches": patches_out(gap.patches), "reason": gap.reason}
             for gap in manifest.uncovered
         ],
-        "projects": [{"name": each.name, "status": each.status, "reason": each.reason} for each in manifest.projects],
-        "files": [_file_out(file) for file in manifest.files],
-        "members": [{"path": each.path, "size": each.size, "sha256": each.sha256} for each in manifest.members],
+        "projects": [project_out(each) for each in manifest.projects],
+        "files": [file_out(file) for file in manifest.files],
+        "members": [member_out(each) for each in manifest.members],
         "built": [built_out(each) for each in manifest.built],
+        "withdrawn": [
+            {"project": each.project, "version": str(each.version), "reason": each.reason}
+            for each in manifest.withdrawn
+        ],
+    }
+
+
+def member_out(each: Member) -> dict[str, object]:
+    return {"path": each.path, "size": each.size, "sha256": each.sha256}
+
+
+def project_out(each: BundledProject) -> dict[str, object]:
+    return {
+        "name": each.name,
+        "status": each.status,
+        "reason": each.reason,
+        "tracks": list(each.tracks),
+        "alternate_locations": list(each.alternate_locations),
     }
 
 
@@ -93,7 +113,7 @@ def _sidecar_out(sidecar: Sidecar | None) -> dict[str, object] | None:
     return None if sidecar is None else {"sha256": sidecar.sha256, "size": sidecar.size}
 
 
-def _file_out(file: BundledFile) -> dict[str, object]:
+def file_out(file: BundledFile) -> dict[str, object]:
     return {
         "filename": file.filename,
         "project": file.project,

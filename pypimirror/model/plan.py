@@ -86,7 +86,8 @@ class VerifiedFile:
     """A planned file whose bytes lie on the local disk and hash as claimed.
 
     ``path`` is the file, ``metadata_path`` its exact METADATA (None for an sdist). ``index_hash`` tells whether
-    the index claimed a sha256, or ours is the first.
+    the index claimed a sha256, or ours is the first. ``provenance_path`` is None where the index offers none, or has
+    lost it. ``stamp`` is what the file system said of the file when it was hashed (``disk.stamp``), where it was asked.
     """
 
     planned: PlannedFile
@@ -97,3 +98,7 @@ class VerifiedFile:
     metadata_sha256: str | None
     metadata_size: int | None
     index_hash: bool = True
+    provenance_path: str | None = None
+    provenance_sha256: str | None = None
+    provenance_size: int | None = None
+    stamp: tuple[int, ...] | None = None

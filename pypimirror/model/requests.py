@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from packaging.requirements import Requirement
 
 from pypimirror.model.files import ListedFile
-from pypimirror.model.names import FileName, Label, NormalizedName
+from pypimirror.model.names import FileName, Label, NormalizedName, Version
 
 __all__ = ["ALL", "Consent", "Constraint", "FormatControl", "Origin", "Policy", "Root", "SourceTree", "WishSet"]
 
@@ -90,6 +90,7 @@ class Policy:
     """The rules of one set. ``exclude_newer`` is an ISO 8601 time in UTC, or None.
 
     With ``carry_sdists`` the sdist of each wheel's version comes along, for those who must have the source.
+    ``withdrawn`` are versions that are never taken, not even where a person names one.
     """
 
     prereleases: bool = False
@@ -100,6 +101,7 @@ class Policy:
     align: bool = False
     exclude_newer: str | None = None
     carry_sdists: bool = False
+    withdrawn: frozenset[tuple[NormalizedName, Version]] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-__all__ = ["is_url", "origin", "redact", "split_credentials", "split_fragment"]
+__all__ = ["is_url", "origin", "public_url", "redact", "split_credentials", "split_fragment"]
 
 # Repetitions are bounded, so that a hostile line of a megabyte costs no more than its length. The authority ends at
 # "/", "?" or "#", as browsers and httpx have it; the last "@" in it ends the user's part.
@@ -30,12 +30,23 @@ _SECRET_FIELD = re.compile(
 )
 _SCHEME = re.compile(r"(?:https?|file|ftp):", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_PUBLIC_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+    r"/[A-Za-z0-9._~!$&'()*+,;=:@/%-]{0,2000}"
+)
 _MASK = "****"
 
 
 def is_url(text: str) -> bool:
     """Whether *text* begins like an address that a file or a page can be had from."""
     return _SCHEME.match(text) is not None
+
+
+def public_url(text: str) -> str:
+    """Check an address that may be published: http or https, no user part, no query, no fragment. Raises ValueError."""
+    if not _PUBLIC_URL.fullmatch(text):
+        raise ValueError(f"not an address that can be published: {redact(text)[:80]!r}")
+    return text
 
 
 def redact(text: str) -> str:

@@ -2,7 +2,8 @@
 
     CACHE/                                mode 0700; --cache-dir, else the platform's cache folder
       CACHEDIR.TAG                        tells backup programs to leave it out
-      listings-v1/ab/<sha256 of URL>      a record: where it came from, type, validators; then the page as it came
+      listings-v2/ab/<sha256 of URL>      a record: where it came from, type, validators, outline; then the page as it
+                                          came, where it has a validator
       metadata-v1/ab/<sha256 of key>      a record: then the exact METADATA bytes; ``metadata_key`` says of what
       files-v1/ab/<sha256>                wheels and sdists by content
       partial-v1/<sha256>.part            transfers that broke off; whoever writes one holds a lock on it
@@ -22,7 +23,6 @@ import os
 import secrets
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from pypimirror.disk import DISK, Disk, disk_fault
+from pypimirror.disk import DISK, Disk, disk_fault, stamp
 from pypimirror.errors import UsageFault
 from pypimirror.model.names import Sha256
 from pypimirror.net.locking import LOCKS, try_lock
@@ -38,7 +38,7 @@ from pypimirror.net.partial import PRIVATE_FILE, Partial, writing
 
 __all__ = ["Cache", "KeptPage", "default_folder", "metadata_key"]
 
-_LISTINGS, _METADATA, _FILES, _PARTIAL, _TEMP = "listings-v1", "metadata-v1", "files-v1", "partial-v1", "temp"
+_LISTINGS, _METADATA, _FILES, _PARTIAL, _TEMP = "listings-v2", "metadata-v1", "files-v1", "partial-v1", "temp"
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# The cache of pypimirror. It may be removed at any time.\n"
 _PRIVATE_FOLDER = 0o700
 _PIECE = 1 << 20
@@ -48,7 +48,11 @@ _HEX = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptPage:
-    """A page as it came. ``url`` is its final address, ``stored`` in seconds since 1970; validators may be empty."""
+    """A page as it came. ``url`` is its final address, ``stored`` in seconds since 1970; validators may be empty.
+
+    ``outline`` is what ``index.outline.dump`` made of it. Without a validator the page comes anew in each run: then
+    ``body`` is empty, and ``sha256`` tells whether the outline is still its own.
+    """
 
     url: str
     content_type: str
@@ -56,6 +60,8 @@ class KeptPage:
     last_modified: str
     stored: int
     body: bytes
+    outline: str = ""
+    sha256: str = ""
 
 
 def default_folder(environ: Mapping[str, str], *, platform: str = sys.platform, home: Path | None = None) -> Path:
@@ -91,10 +97,10 @@ class Cache:
         self._disk = disk
         self._temporary = folder is None
         try:
-            self.folder = Path(tempfile.mkdtemp(prefix="pypimirror-")) if folder is None else folder.absolute()
+            self.folder = _new_folder() if folder is None else folder.absolute()
             self._prepare()
         except OSError as error:
-            raise disk_fault(error, f"opening the cache {folder or tempfile.gettempdir()}") from None
+            raise disk_fault(error, f"opening the cache {folder or 'in the folder for temporary files'}") from None
 
     def __enter__(self) -> Cache:  # noqa: PYI034 - typing.Self needs Python 3.11
         return self
@@ -127,6 +133,8 @@ class Cache:
             last_modified=head.get("modified", ""),
             stored=int(head.get("stored", "0")),
             body=body,
+            outline=head.get("outline", ""),
+            sha256=head.get("sha256", ""),
         )
 
     def keep_listing(self, url: str, page: KeptPage) -> None:
@@ -137,6 +145,8 @@ class Cache:
             "etag": page.etag,
             "modified": page.last_modified,
             "stored": str(page.stored),
+            "outline": page.outline,
+            "sha256": page.sha256,
         }
         self._write(self._place(_LISTINGS, _digest(url)), head, page.body)
 
@@ -153,16 +163,23 @@ class Cache:
 
     def file(self, sha256: Sha256) -> Path | None:
         """The file with this content, read and hashed on the way; one that has rotted is removed and not there."""
+        found = self.stamped(sha256)
+        return None if found is None else found[0]
+
+    def stamped(self, sha256: Sha256) -> tuple[Path, tuple[int, ...]] | None:
+        """As ``file``, with the stamp (``disk.stamp``) that it had when it was opened to be hashed."""
         place = self._place(_FILES, sha256)
+        opened: tuple[int, ...] = ()
         try:
             with place.open("rb") as file:
+                opened = stamp(os.fstat(file.fileno()))
                 sound = _hash(file) == sha256
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:
             sound = False
         if sound:
-            return place
+            return place, opened
         self._remove(place)
         return None
 
@@ -285,28 +302,33 @@ class Cache:
             return None
         except OSError:
             data = b""
-        digest, rest = data[:_HEX], memoryview(data)[_HEX + 1 :]
-        if digest == hashlib.sha256(rest).hexdigest().encode():
+        rest = memoryview(data)[_HEX + 1 :]
+        end = data.find(b"\n", _HEX + 1)
+        if end >= 0 and data[:_HEX] == hashlib.sha256(rest).hexdigest().encode():
             with contextlib.suppress(ValueError):
-                line, _, body = bytes(rest).partition(b"\n")
-                head = json.loads(line)
+                head = json.loads(data[_HEX + 1 : end])
                 if isinstance(head, dict) and all(isinstance(value, str) for value in head.values()):
-                    return head, body
+                    return head, data[end + 1 :]
         self._remove(place)
         return None
 
     def _write(self, place: Path, head: dict[str, str], body: bytes) -> None:
-        rest = json.dumps(head, sort_keys=True).encode() + b"\n" + body
+        line = json.dumps(head, sort_keys=True).encode() + b"\n"
+        machine = hashlib.sha256(line)
+        machine.update(body)
         with writing(self.folder):
-            self._put(place, hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+            begin = machine.hexdigest().encode() + b"\n" + line
+            # A large page is not copied in memory just to be written at once.
+            self._put(place, *((begin, body) if len(body) > _PIECE else (begin + body,)))
 
-    def _put(self, place: Path, data: bytes) -> None:
+    def _put(self, place: Path, *pieces: bytes) -> None:
         self._make(place.parent)
         self._make(self.folder / _TEMP)
         temp = self.temp_place()
         try:
             with self._disk.create(temp, mode=PRIVATE_FILE) as file:
-                self._disk.write(file, data)
+                for piece in pieces:
+                    self._disk.write(file, piece)
             self._disk.rename(temp, place)
         except BaseException:
             self._remove(temp)
@@ -315,6 +337,12 @@ class Cache:
     def _remove(self, place: Path) -> None:
         with contextlib.suppress(OSError):
             self._disk.remove(place)
+
+
+def _new_folder() -> Path:
+    import tempfile  # noqa: PLC0415 - slow to import, and only for runs without a cache
+
+    return Path(tempfile.mkdtemp(prefix="pypimirror-"))
 
 
 def _digest(text: str) -> str:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ipaddress
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -99,8 +98,7 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        if error is None:  # else threads may still be on their way out
-            self._wire.close()
+        self._wire.close()
 
     def stop(self) -> None:
         """End every request and every wait within half a second, for good: they raise Stopped."""
@@ -323,6 +321,8 @@ class Client:
 def _is_this_machine(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    import ipaddress  # noqa: PLC0415 - slow to import, and plain http is rare
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

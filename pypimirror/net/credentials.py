@@ -16,8 +16,6 @@ import importlib.util
 import json
 import netrc
 import os
-import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -223,6 +221,8 @@ class Credentials:
 
     def _run(self, command: tuple[str, ...]) -> str | None:
         """What the command printed; None where it failed."""
+        import subprocess  # noqa: PLC0415 - slow to import, and only where a login is needed
+
         # pip's own variables may hold addresses with passwords, which are no business of a keyring's.
         environ = {name: value for name, value in self._environ.items() if not name.upper().startswith("PIP_")}
         environ["PYTHONIOENCODING"] = "utf-8"
@@ -252,6 +252,8 @@ def _keyring_command(provider: KeyringProvider, environ: Mapping[str, str]) -> t
     if provider in ("import", "auto") and importlib.util.find_spec("keyring") is not None:
         return (sys.executable, "-m", "keyring")
     if provider in ("subprocess", "auto"):
+        import shutil  # noqa: PLC0415 - slow to import, and only where a login is needed
+
         found = shutil.which("keyring", path=environ.get("PATH"))
         return None if found is None else (found,)
     return None

@@ -10,7 +10,6 @@ import ast
 import importlib.util
 import os
 import re
-import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -75,6 +74,8 @@ def _first_text(call: ast.Call) -> str | None:
 
 def _from_help() -> str | None:
     """What ``pip help download`` prints as the default, its settings left aside."""
+    import subprocess  # noqa: PLC0415 - slow to import, and hardly ever needed
+
     # "--isolated" turns its variables off, but for the one that turns its files off.
     environ = {**os.environ, "PIP_CONFIG_FILE": os.devnull, "COLUMNS": "10000", "NO_COLOR": "1"}
     try:

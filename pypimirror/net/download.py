@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pypimirror.disk import stamp
 from pypimirror.errors import DiskFault, IndexFault, IntegrityFault, PypimirrorError
 from pypimirror.model.files import ListedFile
 from pypimirror.model.names import Sha256
@@ -26,7 +28,6 @@ from pypimirror.model.plan import PlannedFile, VerifiedFile
 from pypimirror.net.bodies import shown
 from pypimirror.net.cache import Cache
 from pypimirror.net.client import Client, Stream, WireFault
-from pypimirror.net.inspection import inspect
 from pypimirror.net.partial import Digests, Partial
 from pypimirror.net.retry import Attempts, GaveUp
 from pypimirror.net.sockets import Stopped
@@ -46,12 +47,13 @@ _REFETCH = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """A whole file in the cache whose hashes are those that the index claimed."""
+    """A whole file in the cache whose hashes are those that the index claimed. ``stamp`` is ``disk.stamp``'s, then."""
 
     path: Path
     sha256: Sha256
     size: int
     from_cache: bool
+    stamp: tuple[int, ...]
 
 
 class Downloads:
@@ -60,7 +62,7 @@ class Downloads:
     def __init__(self, client: Client, cache: Cache, reporter: Reporter | None = None) -> None:
         self._client = client
         self._cache = cache
-        self._reporter = reporter or Reporter()
+        self._reporter = _Tally(reporter or Reporter())
         self._done: dict[str, Stored] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -75,14 +77,19 @@ class Downloads:
                 self._done[key] = self._kept(file) or self._in_turn(file)
             return self._done[key]
 
+    def tell(self) -> None:
+        """From now on tell of every byte, and of those that came before."""
+        self._reporter.release()
+
     def _kept(self, file: ListedFile) -> Stored | None:
-        path = None if file.sha256 is None else self._cache.file(file.sha256)
-        if path is None or file.sha256 is None:
+        found = None if file.sha256 is None else self._cache.stamped(file.sha256)
+        if found is None or file.sha256 is None:
             return None
+        path, seen = found
         size = path.stat().st_size
         if file.size not in (None, size):
             raise _wrong_size(file, size)
-        return Stored(path=path, sha256=file.sha256, size=size, from_cache=True)
+        return Stored(path=path, sha256=file.sha256, size=size, from_cache=True, stamp=seen)
 
     def _in_turn(self, file: ListedFile) -> Stored:
         """Fetch it, or let another process that is at it finish; one that is stuck is not waited for."""
@@ -124,6 +131,28 @@ class Downloads:
                     clean_failures += not transfer.resumed
                     if clean_failures > 1:
                         raise
+
+
+class _Tally(Reporter):
+    """Holds back what came before anybody told how much there is to come."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._held: Counter[str] | None = Counter()
+        self._lock = threading.Lock()
+
+    def download_bytes(self, *, filename: str, count: int) -> None:
+        with self._lock:
+            if self._held is not None:
+                self._held[filename] += count
+                return
+        self._reporter.download_bytes(filename=filename, count=count)
+
+    def release(self) -> None:
+        with self._lock:
+            held, self._held = self._held, None
+        for filename, count in (held or {}).items():
+            self._reporter.download_bytes(filename=filename, count=count)
 
 
 class _Transfer:
@@ -213,7 +242,8 @@ class _Transfer:
                     hint=_REFETCH,
                 )
         sha256, size = Sha256(self._digests.hexdigest("sha256")), self._partial.size
-        return Stored(path=self._partial.commit(sha256), sha256=sha256, size=size, from_cache=False)
+        path = self._partial.commit(sha256)
+        return Stored(path=path, sha256=sha256, size=size, from_cache=False, stamp=stamp(path.stat()))
 
     def _most(self) -> int:
         return self._client.limits.file if self._file.size is None else self._file.size
@@ -261,10 +291,13 @@ def fetch(
     Where some fail, the others are finished as far as that makes sense, and the fault tells how many are safe. Raises
     IndexFault, IntegrityFault, DiskFault. Interrupted, it stops the client, and what was verified stays.
     """
+    from pypimirror.net.inspection import inspect  # noqa: PLC0415 - reads every kind of archive, and plan reads none
+
     reporter = reporter or Reporter()
     downloads = downloads or Downloads(client, cache, reporter)
     _check_space(files, cache)
     reporter.download_total(files=len(files), size=sum(file.listed.size or 0 for file in files))
+    downloads.tell()
     order = sorted(files, key=lambda file: (-(file.listed.size or 0), file.filename))
     pool = Workers(workers, name="download")
 
@@ -273,6 +306,7 @@ def fetch(
             try:
                 stored = downloads.whole(file.listed)
                 verified = inspect(file, stored.path, stored.sha256, stored.size, cache)
+                verified = replace(verified, stamp=stored.stamp)
             except (DiskFault, GaveUp) as fault:
                 if isinstance(fault, DiskFault) or fault.kind == "connect":
                     pool.drop_waiting()  # the next ones would end the same
@@ -297,10 +331,10 @@ def fetch(
 
 
 def _gathered(tasks: list[Task[VerifiedFile]]) -> tuple[VerifiedFile, ...]:
-    failed = [task for task in tasks if task.future.cancelled() or task.future.exception() is not None]
+    failed = [task.error for task in tasks if task.error is not None]
     if not failed:
-        return tuple(task.future.result() for task in tasks)
-    faults = [error for task in failed if not task.future.cancelled() and (error := task.future.exception())]
+        return tuple(task.result() for task in tasks)
+    faults = [error for error in failed if not isinstance(error, Stopped)] or failed
     safe = len(tasks) - len(failed)
     for error in faults:
         if not isinstance(error, PypimirrorError):

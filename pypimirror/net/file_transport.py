@@ -1,4 +1,4 @@
-"""``file:`` addresses: what httpx can't open. Read only, and only where a person named such an address (or a folder).
+"""``file:`` addresses. Read only, and only where a person named such an address (or a folder).
 
 RFC 8089. An address of a folder stands for its ``index.html``, as with pip.
 """
@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from pypimirror.disk import disk_fault
 from pypimirror.errors import IndexFault
@@ -39,7 +38,15 @@ def path_of(url: str) -> Path:
     if "\0" in unquote(parts.path):
         raise IndexFault(f"{url!r}: not a path", code="bad-address", hint="check the address")
     host = f"//{parts.netloc}" if parts.netloc not in ("", "localhost") else ""
-    return Path(url2pathname(host + parts.path))
+    return Path(_path_name(host + parts.path))
+
+
+def _path_name(path: str) -> str:
+    if os.name != "nt":
+        return unquote(path)
+    from urllib.request import url2pathname  # noqa: PLC0415 - slow to import, and for drives only
+
+    return url2pathname(path)
 
 
 def open_file(url: str) -> BinaryIO | None:

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pypimirror.disk import disk_fault
 from pypimirror.errors import IntegrityFault, ResolutionFault
-from pypimirror.index import sdist, wheel
 from pypimirror.index.metadata import parse_core_metadata
 from pypimirror.model.files import CoreMetadata, ListedFile
 from pypimirror.model.urls import origin
@@ -63,6 +62,11 @@ class MetadataSource:
             data = self._from_whole(file)
         return parse_core_metadata(data, filename=file.name)
 
+    def is_cheap(self, file: ListedFile) -> bool:
+        """Whether the metadata can probably be had without the whole file."""
+        by_range = not is_file_url(file.url) and origin(file.url) not in self._without_ranges
+        return file.name.is_wheel and (file.core_metadata is not None or by_range)
+
     def _verified(self, file: ListedFile) -> bytes | None:
         return None if file.sha256 is None else self._cache.metadata(metadata_key(file=file.sha256, source=""))
 
@@ -93,9 +97,11 @@ class MetadataSource:
 
     def _by_range(self, file: ListedFile) -> bytes | None:
         """METADATA out of the wheel's end; None where the whole file must be had."""
+        from pypimirror.index.wheel import TAIL_SIZE  # noqa: PLC0415 - not needed where metadata is advertised
+
         if is_file_url(file.url) or origin(file.url) in self._without_ranges:
             return None
-        if file.size is not None and file.size <= wheel.TAIL_SIZE:
+        if file.size is not None and file.size <= TAIL_SIZE:
             return None  # then the whole costs no more, and can be kept
         kept = self._kept(file, file.url)
         if kept is not None:
@@ -109,6 +115,8 @@ class MetadataSource:
         return data
 
     def _ranges(self, file: ListedFile) -> bytes | None:
+        from pypimirror.index import wheel  # noqa: PLC0415 - not needed where metadata is advertised
+
         answer = self._client.range(file.url, suffix=wheel.TAIL_SIZE)
         extent = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
         if answer.status in (404, 410):
@@ -135,6 +143,8 @@ class MetadataSource:
         return None
 
     def _from_whole(self, file: ListedFile) -> bytes:
+        from pypimirror.index import wheel  # noqa: PLC0415 - not needed where metadata is advertised
+
         stored = self._downloads.whole(file)
         try:
             with stored.path.open("rb") as source:
@@ -145,6 +155,8 @@ class MetadataSource:
         return data
 
     def _of_sdist(self, file: ListedFile) -> CoreMetadata:
+        from pypimirror.index import sdist  # noqa: PLC0415 - likewise
+
         stored = self._downloads.whole(file)
         try:
             with stored.path.open("rb") as source:

@@ -10,13 +10,17 @@ Essential reading: PEP 503, 691 (what is asked for), 658 and 714 (siblings); the
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from pypimirror.errors import IndexFault
-from pypimirror.index.simple import parse_page
+from pypimirror.index import outline
+from pypimirror.index.simple import open_page
 from pypimirror.model.files import CoreMetadata, ListedFile, Listing
 from pypimirror.model.names import NormalizedName
 from pypimirror.net.bodies import shown
@@ -37,7 +41,8 @@ ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+ht
 class OnlineIndex:
     """All sources of *settings*. Safe for threads; a context manager that ends its threads.
 
-    ``downloads`` holds what had to be fetched whole to be looked into: hand it to ``download.fetch``.
+    ``downloads`` holds what had to be fetched whole to be looked into: hand it to ``download.fetch``. ``when_taken``,
+    where it is set, is called with each file whose metadata is asked for: the search has taken it, for now.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class OnlineIndex:
         self._listings: dict[NormalizedName, Listing | None] = {}
         self._metadata: dict[tuple[str, str], Task[CoreMetadata]] = {}
         self._complained: set[str] = set()
+        self.when_taken: Callable[[ListedFile], None] | None = None
 
     def __enter__(self) -> OnlineIndex:  # noqa: PYI034 - typing.Self needs Python 3.11
         return self
@@ -88,6 +94,8 @@ class OnlineIndex:
             return self._listings.setdefault(project, found)
 
     def core_metadata(self, file: ListedFile) -> CoreMetadata:
+        if self.when_taken is not None:
+            self.when_taken(file)
         return self._pool.result(self._metadata_task(file))
 
     def expect(self, projects: Iterable[NormalizedName]) -> None:
@@ -98,6 +106,24 @@ class OnlineIndex:
         """A hint that the metadata of these files is likely to be asked for. Never raises, returns at once."""
         for file in files:
             self._metadata_task(file)
+
+    def when_listed(self, project: NormalizedName, call: Callable[[], None]) -> None:
+        """Ask for *project*; *call* follows, in whichever thread, when ``listing`` need not wait. Never raises."""
+        links, pages = self._tasks(project)
+        left = itertools.count(len(links) + len(pages) - 1, -1)
+
+        def one_is_done() -> None:
+            if next(left) == 0:
+                call()
+
+        for task in links:
+            task.when_done(one_is_done)
+        for _, page in pages:
+            page.when_done(one_is_done)
+
+    def expected_metadata(self, file: ListedFile) -> Task[CoreMetadata] | None:
+        """The task that learns a file's metadata, begun; None where that would take the whole file."""
+        return self._metadata_task(file) if self._metadata_source.is_cheap(file) else None
 
     def _tasks(
         self, project: NormalizedName
@@ -157,8 +183,10 @@ class OnlineIndex:
         elif kept is not None and kept.last_modified:
             headers["If-Modified-Since"] = kept.last_modified
         answer = self._client.get(url, accept=ACCEPT, limit=self._client.limits.page, headers=headers)
+        name = source.name
         if answer.status == 304 and kept is not None:  # noqa: PLR2004 - RFC 9110
-            return parse_page(kept.body, kept.content_type, url=kept.url, project=project, index=source.name)
+            drawn = outline.load(kept.outline)
+            return open_page(kept.body, kept.content_type, url=kept.url, project=project, index=name, outline=drawn)[0]
         if answer.status in (404, 410):
             return None
         if answer.status != 200:  # noqa: PLR2004 - RFC 9110
@@ -167,23 +195,32 @@ class OnlineIndex:
                 code="http-status",
                 hint="open the address in a browser; is it the address of a simple index?",
             )
-        listing = parse_page(answer.body, answer.content_type, url=answer.url, project=project, index=source.name)
-        self._keep(url, answer)
+        validated = bool(answer.headers.get("etag") or answer.headers.get("last-modified"))
+        digest = "" if validated else hashlib.sha256(answer.body).hexdigest()
+        drawn = None
+        if kept is not None and digest and (digest, answer.content_type) == (kept.sha256, kept.content_type):
+            drawn = outline.load(kept.outline)
+        listing, made = open_page(
+            answer.body, answer.content_type, url=answer.url, project=project, index=name, outline=drawn
+        )
+        if made is not drawn:
+            self._keep(url, answer, digest, made)
         return listing
 
-    def _keep(self, url: str, answer: Answer) -> None:
-        etag, modified = answer.headers.get("etag", ""), answer.headers.get("last-modified", "")
-        # A page without a validator must be fetched again anyway; an address with a query may be a secret.
-        if (etag or modified) and "?" not in answer.url and "no-store" not in answer.headers.get("cache-control", ""):
+    def _keep(self, url: str, answer: Answer, digest: str, drawn: outline.Outline) -> None:
+        # An address with a query may be a secret.
+        if "?" not in answer.url and "no-store" not in answer.headers.get("cache-control", ""):
             self._cache.keep_listing(
                 url,
                 KeptPage(
                     url=answer.url,
                     content_type=answer.content_type,
-                    etag=etag,
-                    last_modified=modified,
+                    etag=answer.headers.get("etag", ""),
+                    last_modified=answer.headers.get("last-modified", ""),
                     stored=int(time.time()),
-                    body=answer.body,
+                    body=b"" if digest else answer.body,
+                    outline=outline.dump(drawn),
+                    sha256=digest,
                 ),
             )
 
@@ -192,6 +229,8 @@ def _merged(
     project: NormalizedName, local: list[Listing], winner: Listing | None, also_on: tuple[str, ...]
 ) -> Listing | None:
     """Files of find-links places first; of two files with one name the earlier one counts."""
+    if not local and winner is not None:
+        return replace(winner, also_on=also_on)
     parts = [*local, *([winner] if winner is not None else [])]
     if not parts:
         return None

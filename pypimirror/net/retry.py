@@ -11,7 +11,6 @@ import random
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 
 from pypimirror.errors import IndexFault
 from pypimirror.net.wire import Limits, Stopped, WireFault
@@ -93,6 +92,8 @@ def retry_after(text: str | None, now: datetime) -> float | None:
     text = text.strip()
     if text.isascii() and text.isdigit():
         return float(text) if len(text) <= _LONGEST_NUMBER else math.pow(10, _LONGEST_NUMBER)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import, and hardly ever needed
+
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError, IndexError):

@@ -1,8 +1,8 @@
-"""Connections for httpcore that know when to give up.
+"""Connections that know when to give up.
 
-Three reasons not to use its own. A blocked read ends within a quarter of a second once ``stop`` is set, so Ctrl-C does,
-too. What arrives too slowly is given up, in the head and in the TLS handshake as in the body (a "slow loris"). And the
-addresses of a host are looked up once: bursts of look-ups stall for seconds.
+A blocked read ends within a quarter of a second once ``stop`` is set, so Ctrl-C does, too. What arrives too slowly is
+given up, in the head and in the TLS handshake as in the body (a "slow loris"). And the addresses of a host are looked
+up once: bursts of look-ups stall for seconds.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import httpcore
-
 from pypimirror.errors import IndexFault
 
-__all__ = ["Backend", "Limits", "Stopped", "WireFault", "reason_of", "root_of"]
+__all__ = ["Backend", "Limits", "Stopped", "Stream", "WireFault", "reason_of"]
 
 _SLICE = 0.25  # seconds between two looks at the stop event
 _T = TypeVar("_T")
@@ -86,28 +84,44 @@ class Patience:
             self._waited, self._came = 0.0, 0
 
 
-class Backend(httpcore.NetworkBackend):
-    """Where httpcore gets its connections from."""
+class Backend:
+    """Where connections come from. All of one exchange happens in one thread."""
 
-    def __init__(self, limits: Limits, stop: threading.Event) -> None:
+    def __init__(self, limits: Limits, stop: threading.Event, timeout: float) -> None:
         self._limits = limits
         self._stop = stop
+        self.timeout = timeout
         self._mine = threading.local()
         self._addresses: dict[tuple[str, int], list[tuple[int, tuple[object, ...]]]] = {}
 
     def begin(self) -> None:
-        """A new exchange begins in this thread; all of it happens in this thread."""
+        """A new exchange begins in this thread. Raises Stopped."""
         self.check()
         self._mine.patience = Patience(self._limits)
+
+    def listen(self) -> None:
+        """Begin to note whether the request that follows makes a connection, and gets an answer."""
+        self._mine.unanswered, self._mine.made = True, None
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether since ``listen`` nothing came and no connection was made: a kept one may have been closed."""
+        return bool(self._mine.unanswered)
+
+    def drop(self) -> None:
+        """Close what was connected since ``listen``: the request has failed."""
+        made: Stream | None = self._mine.made
+        if made is not None:
+            made.close()
 
     def check(self) -> None:
         if self._stop.is_set():
             raise Stopped
 
-    def waiting(self, timeout: float | None, attempt: Callable[[float], _T], size: Callable[[_T], int]) -> _T:
-        """*attempt* in slices until it no longer raises TimeoutError; that is raised after *timeout* seconds of it."""
+    def waiting(self, attempt: Callable[[float], _T], size: Callable[[_T], int]) -> _T:
+        """*attempt* in slices until it no longer raises TimeoutError; that is raised after the timeout's seconds."""
         patience: Patience = self._mine.patience
-        left = timeout if timeout is not None else float("inf")
+        left = self.timeout
         while True:
             self.check()
             begun = time.monotonic()
@@ -120,22 +134,20 @@ class Backend(httpcore.NetworkBackend):
                 if left <= 0:
                     raise
             else:
-                patience.count(time.monotonic() - begun, size(result))
+                came = size(result)
+                patience.count(time.monotonic() - begun, came)
+                if came:
+                    self._mine.unanswered = False
                 return result
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,  # noqa: ARG002 - the port's signature
-        socket_options: Iterable[object] | None = None,  # noqa: ARG002 - the port's signature
-    ) -> httpcore.NetworkStream:
-        last: OSError = OSError(errno.EADDRNOTAVAIL, "no address")
+    def connect(self, host: str, port: int) -> Stream:
+        """A connection to *host*. Raises OSError (a TimeoutError where nobody answers), UnicodeError."""
+        self._mine.unanswered = False
+        last = OSError(errno.EADDRNOTAVAIL, "no address")
         for family, address in self._look_up(host, port):
             connection = socket.socket(family, socket.SOCK_STREAM)
             try:
-                self._connect(connection, address, timeout)
+                self._connect(connection, address)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError as error:
                 connection.close()
@@ -144,22 +156,18 @@ class Backend(httpcore.NetworkBackend):
                 connection.close()
                 raise
             else:
-                return _Stream(self, connection)
-        kind = httpcore.ConnectTimeout if isinstance(last, TimeoutError) else httpcore.ConnectError
-        raise kind(last) from last
+                made = self._mine.made = Stream(self, connection)
+                return made
+        raise last
 
     def _look_up(self, host: str, port: int) -> list[tuple[int, tuple[object, ...]]]:
         found = self._addresses.get((host, port))
         if found is None:
-            try:
-                rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError) as error:
-                raise httpcore.ConnectError(error) from error
-            found = [(row[0], row[4]) for row in rows]
-            self._addresses[host, port] = found
+            rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = self._addresses[host, port] = [(row[0], row[4]) for row in rows]
         return found
 
-    def _connect(self, connection: socket.socket, address: tuple[object, ...], timeout: float | None) -> None:
+    def _connect(self, connection: socket.socket, address: tuple[object, ...]) -> None:
         connection.setblocking(False)
         code = connection.connect_ex(address)
         if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS)):
@@ -172,95 +180,62 @@ class Backend(httpcore.NetworkBackend):
                 raise TimeoutError(errno.ETIMEDOUT, "no answer")
 
         if code:
-            self.waiting(timeout, ready, lambda _: 0)
+            self.waiting(ready, lambda _: 0)
             code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
                 raise OSError(code, reason_of(OSError(code, "")))
 
 
-class _Stream(httpcore.NetworkStream):
-    """A connection, plain or TLS, that waits in slices."""
+class Stream:
+    """A connection, plain or TLS, that waits in slices. Methods raise OSError, WireFault (too slow) and Stopped."""
 
     def __init__(self, backend: Backend, connection: socket.socket) -> None:
         self._backend = backend
         self._connection = connection
+        self._set: float | None = None  # to set it again costs a call of the system
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def read(self, most: int) -> bytes:
+        """What has come, at least a byte; nothing at the end."""
+
         def attempt(seconds: float) -> bytes:
-            self._connection.settimeout(seconds)
-            return self._connection.recv(max_bytes)
+            if seconds != self._set:
+                self._connection.settimeout(seconds)
+                self._set = seconds
+            return self._connection.recv(most)
 
-        try:
-            return self._backend.waiting(timeout, attempt, len)
-        except TimeoutError as error:
-            raise httpcore.ReadTimeout(error) from error
-        except OSError as error:
-            raise httpcore.ReadError(error) from error
+        return self._backend.waiting(attempt, len)
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
-            return
+    def write(self, data: bytes) -> None:
         # Requests are small: they fit what the system buffers, unless the other side is dead.
-        try:
-            self._connection.settimeout(timeout)
-            self._connection.sendall(buffer)
-        except TimeoutError as error:
-            raise httpcore.WriteTimeout(error) from error
-        except OSError as error:
-            raise httpcore.WriteError(error) from error
+        self._connection.settimeout(self._backend.timeout)
+        self._set = self._backend.timeout
+        self._connection.sendall(data)
 
     def close(self) -> None:
         self._connection.close()
 
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        try:
-            self._connection.settimeout(timeout)
-            wrapped = ssl_context.wrap_socket(
-                self._connection, server_hostname=server_hostname, do_handshake_on_connect=False
-            )
-            self._connection = wrapped
+    def secure(self, context: ssl.SSLContext, host: str | None) -> None:
+        """TLS from here on."""
+        self._connection.settimeout(self._backend.timeout)
+        wrapped = context.wrap_socket(self._connection, server_hostname=host, do_handshake_on_connect=False)
+        self._connection = wrapped
 
-            def attempt(seconds: float) -> None:
-                wrapped.settimeout(seconds)
-                wrapped.do_handshake()
+        def attempt(seconds: float) -> None:
+            wrapped.settimeout(seconds)
+            wrapped.do_handshake()
 
-            self._backend.waiting(timeout, attempt, lambda _: 0)
-        except BaseException as error:
-            self.close()
-            if isinstance(error, TimeoutError):
-                raise httpcore.ConnectTimeout(error) from error
-            if isinstance(error, OSError):
-                raise httpcore.ConnectError(error) from error
-            raise
-        return self
+        self._set = None
+        self._backend.waiting(attempt, lambda _: 0)
 
-    def get_extra_info(self, info: str) -> object:
-        if info == "ssl_object" and isinstance(self._connection, ssl.SSLSocket):
-            return self._connection
-        if info == "is_readable":  # an idle connection that can be read has been closed by the other side
-            return bool(_readable(self._connection))
-        return None
-
-
-def _readable(connection: socket.socket) -> bool:
-    if connection.fileno() < 0:
-        return True
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(connection, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([connection], [], [], 0)[0])
-
-
-def root_of(error: BaseException) -> BaseException:
-    """The system's own error behind a library's: its cause, or inside it, since httpcore drops causes on the way."""
-    while True:
-        inner = error.__cause__ or next((arg for arg in error.args if isinstance(arg, BaseException)), None)
-        if inner is None:
-            return error
-        error = inner
+    def stale(self) -> bool:
+        """Whether this idle connection can't be used again: what can be read was never asked for, or is the end."""
+        if self._connection.fileno() < 0:
+            return True
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(self._connection, select.POLLIN)
+            return bool(poll.poll(0))
+        return bool(select.select([self._connection], [], [], 0)[0])
 
 
 def reason_of(error: BaseException) -> str:

@@ -2,12 +2,14 @@
 
 With ``Settings.cert`` those alone, as pip has it. Else the system's: ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, or the
 place that OpenSSL was built with, or on Windows the system's store. Where a Python came from elsewhere and its OpenSSL
-looks in a place that this system doesn't have, the usual bundles of Linux systems are tried, then certifi's, which
-httpx brings.
+looks in a place that this system doesn't have, the usual bundles of Linux systems are tried, then those that
+pip brings.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import os
 import re
 import ssl
@@ -95,8 +97,7 @@ def _believe_a_bundle(context: ssl.SSLContext) -> None:
         except OSError:
             continue
         return
-    try:
-        import certifi  # noqa: PLC0415 - needed on few systems
-    except ImportError:
-        return
-    context.load_verify_locations(certifi.where())
+    spec = importlib.util.find_spec("pip")  # looked up, not imported
+    if spec is not None and spec.origin is not None:
+        with contextlib.suppress(OSError):
+            context.load_verify_locations(Path(spec.origin).parent / "_vendor" / "certifi" / "cacert.pem")

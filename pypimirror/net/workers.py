@@ -12,7 +12,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, wait
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -27,28 +26,70 @@ _LOOK = 0.2  # seconds between two chances for a signal, on systems where waitin
 
 
 class Task(Generic[T]):
-    """Something to be done once, by whichever thread comes to it first."""
+    """Something to be done once, by whichever thread comes to it first. What came of it is kept."""
+
+    # What concurrent.futures offers would do, and bring logging along, and a lock and a list for each who waits.
 
     def __init__(self, work: Callable[[], T]) -> None:
-        self._work = work
+        self._work: Callable[[], T] | None = work
         self._claim = threading.Lock()
-        self.future: Future[T] = Future()
+        self._change = threading.Lock()
+        self._over = threading.Event()
+        self._listeners: list[Callable[[], None]] = []
+        self._result: T | None = None
+        self.error: BaseException | None = None
+
+    @property
+    def begun(self) -> bool:
+        return self._claim.locked()
+
+    @property
+    def done(self) -> bool:
+        """Whether it is over, one way or another."""
+        return self._over.is_set()
 
     def run(self) -> None:
         """Do it, unless it is done, being done, or cancelled."""
         if not self._claim.acquire(blocking=False):
             return
-        self.future.set_running_or_notify_cancel()
+        work, self._work = self._work, None
+        assert work is not None  # noqa: S101 - for the type checker: the claim is had once
         try:
-            self.future.set_result(self._work())
+            self._result = work()
         except BaseException as error:  # noqa: BLE001 - it comes out where the result is asked for
-            self.future.set_exception(error)
+            self.error = error
+        self._finish()
 
     def cancel(self) -> None:
-        """Not to be done any more, unless it has begun."""
+        """Not to be done any more, unless it has begun. Who asks for its result gets Stopped."""
         if self._claim.acquire(blocking=False):
-            self.future.cancel()
-            self.future.set_running_or_notify_cancel()
+            self._work, self.error = None, Stopped()
+            self._finish()
+
+    def result(self) -> T:
+        """What came of it, or raises what it raised. It must be over."""
+        if self.error is not None:
+            raise self.error
+        return self._result  # type: ignore[return-value]  # a T, for it has ended without an error
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is over, but no longer; whether it is."""
+        return self._over.wait(seconds)
+
+    def when_done(self, call: Callable[[], None]) -> None:
+        """Call when it is over, in whichever thread; at once where it is. The call must not raise."""
+        with self._change:
+            if not self._over.is_set():
+                self._listeners.append(call)
+                return
+        call()
+
+    def _finish(self) -> None:
+        with self._change:
+            self._over.set()
+            listeners, self._listeners = self._listeners, []
+        for call in listeners:
+            call()
 
 
 class Workers:
@@ -79,18 +120,15 @@ class Workers:
 
     def result(self, task: Task[T]) -> T:
         """What *task* results in, or raises (Stopped where it was cancelled). It goes before what nobody waits for."""
-        if not task.future.done():
-            if not task.future.running():
+        if not task.done:
+            if not task.begun:
                 self._put(_WANTED, task)
             self.wait(task)
-        try:
-            return task.future.result()
-        except CancelledError:
-            raise Stopped from None
+        return task.result()
 
     def wait(self, task: Task[T]) -> None:
         """Until *task* is over, one way or another."""
-        while not wait((task.future,), timeout=_LOOK).done:
+        while not task.wait(_LOOK):
             pass
 
     def drop_waiting(self) -> None:

@@ -19,6 +19,7 @@ _WORDS = {
     Refusal.FORMAT_NOT_ALLOWED: ("of a format not allowed", "of a format not allowed"),
     Refusal.QUARANTINED: ("quarantined by the index", "quarantined by the index"),
     Refusal.TOO_NEW: ("too new", "too new"),
+    Refusal.WITHDRAWN: ("withdrawn", "withdrawn"),
     Refusal.METADATA: ("with unusable metadata", "with unusable metadata"),
 }
 

@@ -69,7 +69,7 @@ class Dependencies:
             if not self._hollow or metadata.reason is Refusal.REQUIRES_PYTHON:
                 yield _impossible(metadata.detail)
             return
-        needs = list(self._wanted(candidate, metadata))
+        needs = list(self.wanted(candidate, metadata))
         self._index.expect({need.key.project for need in needs if not self._shelves.is_direct(need.key.project)})
         for need in needs:
             if not self._hollow:
@@ -96,7 +96,8 @@ class Dependencies:
             return _rejection(candidate, Refusal.REQUIRES_PYTHON, f"needs Python {metadata.requires_python}")
         return metadata
 
-    def _wanted(self, candidate: Candidate, metadata: CoreMetadata) -> Iterator[Need]:
+    def wanted(self, candidate: Candidate, metadata: CoreMetadata) -> Iterator[Need]:
+        """What the metadata says that a candidate wants here. Nothing is asked of the index."""
         extra = candidate.key.extra
         if extra and extra not in {canonicalize_name(known) for known in metadata.provides_extra}:
             self.unknown_extras.add((candidate.key.project, candidate.version, extra))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
 
 from pypimirror.errors import Incomplete, ResolutionFault
 from pypimirror.index.manifest_index import ManifestIndex, listed
+from pypimirror.index.port import Index
 from pypimirror.model.manifest import BundledFile, BundledSet, Manifest, WrittenRequirement
-from pypimirror.model.names import FileName, Label
+from pypimirror.model.names import FileName, Label, NormalizedName
 from pypimirror.model.plan import Pin, Resolution
 from pypimirror.model.requests import Constraint, FormatControl, Origin, Policy, Root, WishSet
 from pypimirror.model.targets import PatchRange, Target
@@ -22,8 +23,8 @@ __all__ = ["Proof", "check", "prove", "wish_set"]
 
 _AGAIN = "bundle it again, and render that bundle"
 _HIDDEN = (
-    "its own files suffice, so something else that is served is in the way; perhaps an upper channel hides what it "
-    "needs ('pypimirror show' tells): add that to the upper channel, or state another order by 'render --channels'"
+    "its own files suffice, so something else that is served is in the way: give the channel that hides what it needs "
+    "a version that will do, let both add up with '--allow-mixed NAME', or state another order by 'render --channels'"
 )
 
 
@@ -45,11 +46,20 @@ def prove(manifest: Manifest) -> tuple[str, ...]:
     return checked.notes
 
 
-def check(manifest: Manifest, served: ManifestIndex | None = None) -> Proof:
+def check(
+    manifest: Manifest,
+    served: Index | None = None,
+    *,
+    absent: Callable[[Pin], str] = lambda _: "",
+    about: Collection[NormalizedName] | None = None,
+) -> Proof:
     """Solve every set on every target, for every interval of patch releases, twice.
 
     Once with the files of its own pins alone: the answer must be those pins. And once with the whole manifest, or all
-    that is *served*, as a client meets it: there must be an answer; where it has other pins, a note says so.
+    that is *served*, as a client meets it: there must be an answer; where it has other pins, a note says so. *absent*
+    tells why a pin is not served, for people, and nothing of one that is.
+
+    With *about*, only what pins one of these projects is solved, and only from what is served.
     """
     files = {file.filename: file for file in manifest.files}
     sets = {each.name: _wish_set(each, files) for each in manifest.sets}
@@ -57,20 +67,23 @@ def check(manifest: Manifest, served: ManifestIndex | None = None) -> Proof:
     whole = served or ManifestIndex(manifest.files, manifest.projects)
     faults: list[Incomplete] = []
     notes: dict[str, None] = {}
-    for resolution in manifest.resolutions:
+    chosen = [each for each in manifest.resolutions if about is None or any(p.project in about for p in each.pins)]
+    for resolution in chosen:
         wishes, target = sets[resolution.set], targets[resolution.target]
         pinned = _files(resolution.pins)
         own = ManifestIndex([files[name] for name in sorted(pinned)], manifest.projects)
+        why = "; ".join(filter(None, map(absent, resolution.pins))) if served is not None else None
         try:
-            for pins in _solve_again(wishes, target, resolution, own):
+            for pins in _solve_again(wishes, target, resolution, own) if about is None else ():
                 if _files(pins) != pinned:
                     raise _other_pins(resolution, pins)
-            for pins in _solve_again(wishes, target, resolution, whole, served=served is not None):
+            for pins in _solve_again(wishes, target, resolution, whole, why=why):
                 notes.update(dict.fromkeys(_differences(resolution, pins)))
         except Incomplete as fault:
             faults.append(fault)
-    faults += _not_built(manifest)
-    return Proof(faults=tuple(faults), notes=tuple(notes), resolutions=len(manifest.resolutions))
+    if about is None:
+        faults += _not_built(manifest)
+    return Proof(faults=tuple(faults), notes=tuple(notes), resolutions=len(chosen))
 
 
 def wish_set(each: BundledSet, manifest: Manifest) -> WishSet:
@@ -138,9 +151,12 @@ def _origin(text: str) -> Origin:
 
 
 def _solve_again(
-    wishes: WishSet, target: Target, resolution: Resolution, index: ManifestIndex, *, served: bool = False
+    wishes: WishSet, target: Target, resolution: Resolution, index: Index, *, why: str | None = None
 ) -> Iterator[tuple[Pin, ...]]:
-    """The pins for each interval of the resolution's patch releases, cut where an answer of this solve turns."""
+    """The pins for each interval of the resolution's patch releases, cut where an answer of this solve turns.
+
+    *why* tells what of its pins is not served; None where it is not about what is served.
+    """
     waiting = [resolution.patches]
     while waiting:
         interval = waiting.pop()
@@ -148,19 +164,20 @@ def _solve_again(
         try:
             yield solve(wishes, judge, index, accept_older=True).pins
         except Clash as clash:
-            raise _incomplete(resolution, explain(clash, wishes, judge, index), served=served) from None
+            raise _incomplete(resolution, explain(clash, wishes, judge, index), why=why) from None
         except ResolutionFault as fault:
-            raise _incomplete(resolution, fault, served=served) from None
+            raise _incomplete(resolution, fault, why=why) from None
         *newer, _ = interval.split(frozenset(judge.breakpoints))
         waiting.extend(newer)
 
 
-def _incomplete(resolution: Resolution, fault: ResolutionFault, *, served: bool) -> Incomplete:
-    among = "what is served" if served else "these files alone"
+def _incomplete(resolution: Resolution, fault: ResolutionFault, *, why: str | None) -> Incomplete:
+    among = "these files alone" if why is None else "what is served"
+    cause = f"{why}\n" if why else ""
     return Incomplete(
-        f"set {resolution.set} can't be installed on {resolution.target} from {among}: {fault}",
+        f"set {resolution.set} can't be installed on {resolution.target} from {among}: {cause}{fault}",
         code="incomplete",
-        hint=_HIDDEN if served else _AGAIN,
+        hint=_AGAIN if why is None else _HIDDEN,
     )
 
 

@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 
 from packaging.specifiers import Specifier, SpecifierSet
 
+from pypimirror.index.drawers import drawers
 from pypimirror.model.files import ListedFile, Listing, Refusal, Rejection
-from pypimirror.model.names import NormalizedName, Version
+from pypimirror.model.names import NormalizedName, Version, parse_version
 from pypimirror.model.requests import Policy
 from pypimirror.resolve.judge import Judge
 
 __all__ = ["Choice", "Shelf", "direct_listing"]
 
 _NO_RANK = 1_000_000
-_BELOW, _ABOVE = frozenset({"<", "<="}), frozenset({">="})
+_BELOW, _ABOVE, _AROUND = frozenset({"<", "<="}), frozenset({">="}), frozenset({"==", "!=", "~="})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,13 +54,9 @@ class Shelf:
         self._judge = judge
         self._policy = policy
         self._hashes = hashes
-        by_version: dict[Version, list[ListedFile]] = {}
-        for file in sorted(listing.files, key=lambda file: file.name.filename):  # "1.0" and "1.0.0" are one version
-            by_version.setdefault(file.name.version, []).append(file)
-        self._by_version = by_version
-        self.versions: tuple[Version, ...] = tuple(sorted(by_version, reverse=True))
-        self.finals = sum(1 << place for place, version in enumerate(self.versions) if not version.is_prerelease)
-        self._places = {version: place for place, version in enumerate(self.versions)}
+        self._drawers = drawers(listing)
+        self.versions = self._drawers.versions
+        self.finals = self._drawers.finals
         self._admitted: dict[str, int] = {}
         self._choices: dict[Version, Choice] = {}
         self._rejections: dict[Version, list[Rejection]] = {}
@@ -76,7 +73,7 @@ class Shelf:
 
     def exactly(self, version: Version) -> int:
         """The bit of one version; none where the listing has no such version."""
-        place = self._places.get(version)
+        place = self._drawers.place(version)
         return 0 if place is None else 1 << place
 
     def admitted(self, specifier: SpecifierSet) -> int:
@@ -98,15 +95,27 @@ class Shelf:
         return bits
 
     def _ask(self, clause: Specifier) -> int:
-        """Versions go from new to old, so the answers to a plain bound turn once, and where is found by halving."""
-        every = range(len(self.versions))
+        """Versions go from new to old, so the answers to a plain bound turn once, and where is found by halving.
+
+        What ``==`` and ``~=`` admit stands side by side, around the version that they name.
+        """
+        every, versions = range(len(self.versions)), self.versions
         if clause.operator in _BELOW:
-            turn = bisect_left(every, 1, key=lambda place: clause.contains(self.versions[place], prereleases=True))
+            turn = bisect_left(every, 1, key=lambda place: clause.contains(versions[place], prereleases=True))
             return (1 << len(every)) - (1 << turn)
         if clause.operator in _ABOVE:
-            turn = bisect_left(every, 1, key=lambda place: not clause.contains(self.versions[place], prereleases=True))
+            turn = bisect_left(every, 1, key=lambda place: not clause.contains(versions[place], prereleases=True))
             return (1 << turn) - 1
-        return sum(1 << n for n in every if clause.contains(self.versions[n], prereleases=True))
+        if clause.operator not in _AROUND:
+            return sum(1 << n for n in every if clause.contains(versions[n], prereleases=True))
+        wanted = clause.operator != "!="
+        first = last = self._drawers.below(parse_version(clause.version.removesuffix(".*")))
+        while first and clause.contains(versions[first - 1], prereleases=True) is wanted:
+            first -= 1
+        while last < len(every) and clause.contains(versions[last], prereleases=True) is wanted:
+            last += 1
+        around = (1 << last) - (1 << first)
+        return around if wanted else ((1 << len(every)) - 1) & ~around
 
     def choice(self, version: Version) -> Choice:
         """The judged version. Raises KeyError where the listing has no such version."""
@@ -129,8 +138,11 @@ class Shelf:
             yield from self._rejections.get(version, ())
 
     def _judge_version(self, version: Version) -> Choice:
+        place = self._drawers.place(version)
+        if place is None:
+            raise KeyError(version)
         usable: list[ListedFile] = []
-        for file in self._by_version[version]:
+        for file in self._drawers[place]:
             reason = self._refusal(file)
             if reason is None:
                 usable.append(file)
@@ -158,6 +170,8 @@ class Shelf:
     def _objections(self, file: ListedFile) -> Iterator[tuple[Refusal, str]]:
         """Each rule that a file breaks, the most telling first. Judged lazily: the first is enough."""
         policy, name = self._policy, file.name
+        if policy.withdrawn and (name.project, name.version) in policy.withdrawn:
+            yield Refusal.WITHDRAWN, "by --withdraw"
         if self.listing.status.status == "quarantined":
             yield Refusal.QUARANTINED, self.listing.status.reason
         if not policy.formats.allows(self.project, wheel=name.is_wheel):

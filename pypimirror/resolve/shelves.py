@@ -80,7 +80,7 @@ class Shelves:
         hashes = self._hashes.get(project)
         if project in self._direct:
             # A file that a person named is that person's choice: formats and missing index hashes don't matter.
-            policy = Policy(formats=FormatControl(), allow_unhashed=True)
+            policy = Policy(formats=FormatControl(), allow_unhashed=True, withdrawn=self._policy.withdrawn)
             return Shelf(direct_listing(project, self._direct[project], hashes or frozenset()), self._judge, policy)
         listing = self._index.listing(project)
         if listing is None:
@@ -104,6 +104,10 @@ class Shelves:
             file = self._file(shelf.choice(version), needs)
             if file is not None:
                 yield Candidate(key=key, version=version, file=file)
+
+    def fitting(self, shelf: Shelf, needs: Iterable[Need]) -> Iterator[Version]:
+        """The versions that the constraints and every need admit, pre-releases aside, newest first."""
+        return shelf.each(self._fitting(shelf, needs)[0])
 
     def _fitting(self, shelf: Shelf, needs: Iterable[Need]) -> tuple[int, bool]:
         """The bits of the versions that the constraints and every need admit; whether pre-releases are asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 
 from pypimirror.index.port import Index
 from pypimirror.model.files import Refusal, Rejection
@@ -93,11 +94,8 @@ def _passed_over(provider: Provider, candidate: Candidate, needs: list[Need]) ->
         return ()
     newer = [
         version
-        for version in shelf.versions
-        if version > candidate.version
-        and not version.is_prerelease
-        and provider.shelves.admitted(candidate.key.project, version, needs)
-        and shelf.choice(version).best is None
+        for version in takewhile(lambda version: version > candidate.version, provider.shelves.fitting(shelf, needs))
+        if not version.is_prerelease and shelf.choice(version).best is None
     ]
     return tuple(shelf.rejections((*newer, candidate.version)))
 
@@ -125,7 +123,7 @@ def _format_notes(
             continue
         chosen = mapping[key].version
         needs = [need for each in wants if each.project == key.project for _, need in wants[each]]
-        fitting = [each for each in shelf.versions if provider.shelves.admitted(key.project, each, needs)]
+        fitting = provider.shelves.fitting(shelf, needs)
         if not mapping[key].file.name.is_wheel:
             older = next((each for each in fitting if each < chosen and _has_wheel(shelf, each)), None)
             if older is not None:
@@ -134,7 +132,7 @@ def _format_notes(
                     f"--prefer-binary, or the constraint '{key.project}<={older}', takes that"
                 )
             continue
-        newer = next((each for each in fitting if each > chosen and not each.is_prerelease), None)
+        newer = next((each for each in takewhile(chosen.__lt__, fitting) if not each.is_prerelease), None)
         if newer is not None and any(r.reason is Refusal.FORMAT_NOT_ALLOWED for r in shelf.rejections([newer])):
             yield (
                 f"{target}: {key.project} {newer} has no wheel, and --only-binary refuses its source; "

@@ -26,6 +26,7 @@ __all__ = [
     "NAME",
     "OCTETS",
     "PAGE_POLICY",
+    "PROVENANCE",
     "TEXT",
     "Asked",
     "Representation",
@@ -43,6 +44,7 @@ HTML_PAGE = "application/vnd.pypi.simple.v1+html"
 HTML = "text/html"
 TEXT = "text/plain; charset=utf-8"
 OCTETS = "application/octet-stream"
+PROVENANCE = "application/vnd.pypi.integrity.v1+json"
 
 FRESH = "no-cache"
 """For whatever may change: kept, and asked for again each time. Without it uv takes a page for new for 10 minutes."""
@@ -139,13 +141,15 @@ class Representation:
 def representation(path: str) -> Representation:
     """Of a file at *path*, relative to the tree and without any slash in front."""
     if path.startswith("packages/") and path != PACKAGES_PAGE:
-        return Representation(content_type=OCTETS, cache_control=IMMUTABLE)
+        kind = PROVENANCE if path.endswith(".provenance") else OCTETS
+        return Representation(content_type=kind, cache_control=IMMUTABLE)
     if path == LANDING:
         return Representation(content_type=_charset(HTML), cache_control=FRESH, policy=landing_policy())
     if path.startswith("simple/") and path.endswith("/index.json"):
         return Representation(content_type=JSON_PAGE, cache_control=FRESH, policy=PAGE_POLICY)
     types = {"html": _charset(HTML), "json": "application/json", "txt": TEXT, "toml": TEXT}
-    kind = types.get(path.rpartition(".")[2], OCTETS)
+    name = path.rpartition("/")[2]
+    kind = types.get(name.rpartition(".")[2], OCTETS)  # the page of the old JSON API is called json, and nothing else
     return Representation(content_type=kind, cache_control=FRESH, policy=PAGE_POLICY)
 
 

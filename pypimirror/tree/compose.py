@@ -1,16 +1,21 @@
 """Accepted manifests -> what a tree serves: a pure function, whatever the order in which the bundles arrived.
 
     within a channel   bundles add up, or only the newest counts (``replace``)
-    between channels   layers, the upper first; a project of an upper channel hides the same project below, whole
+    between channels   layers, the upper first; a project of an upper channel hides the same project below, whole,
+                       unless a person let the layers of this one project mix
+    withdrawn          a version that was taken back is not served, whichever bundle still lists it
 
 What a page says of a file (yanked, requires-python) and of a project (status) comes from the highest sequence that
 lists it. A file name stands for one content, for ever: two are refused.
+
+Each project is composed for itself, from its ``Slice`` of each bundle. So a tree that remembers the slices can take in
+a bundle by looking at the projects that this bundle names, and at no others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -20,7 +25,22 @@ from pypimirror.model.manifest import BundledFile, BundledProject, Manifest, Wri
 from pypimirror.model.names import FileName, Label, NormalizedName, Sha256, Version
 from pypimirror.model.plan import Pin
 
-__all__ = ["Accepted", "Composition", "ServedProject", "compose"]
+__all__ = [
+    "Accepted",
+    "Composition",
+    "Layers",
+    "Rules",
+    "ServedProject",
+    "Slice",
+    "Source",
+    "Withdrawal",
+    "compose",
+    "compose_project",
+    "in_order",
+    "layer_order",
+    "refuse_twins",
+    "slices_of",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,18 +51,78 @@ class Accepted:
     manifest: Manifest
 
     def __str__(self) -> str:
-        return f"{self.manifest.stem} (sha256 {self.digest})"
+        return str(self.source)
+
+    @property
+    def source(self) -> Source:
+        return Source(channel=self.manifest.channel, sequence=self.manifest.sequence, digest=self.digest)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Source:
+    """The bundle that something was said by."""
+
+    channel: Label
+    sequence: int
+    digest: Sha256
+
+    def __str__(self) -> str:
+        return f"{Manifest.stem_of(self.channel, self.sequence)} (sha256 {self.digest})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slice:
+    """What one bundle says of one project. ``exact`` are the files that it pins exactly, yanked or not.
+
+    ``withdrawn`` are versions that it takes back from the older bundles of its channel.
+    """
+
+    source: Source
+    project: BundledProject
+    files: tuple[BundledFile, ...] = ()
+    exact: frozenset[FileName] = frozenset()
+    withdrawn: frozenset[Version] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Withdrawal:
+    """A version that a person took back in this tree, from every channel, until it is given back. ``time`` in s."""
+
+    project: NormalizedName
+    version: Version
+    reason: str
+    time: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """How layers lie upon each other: ``channels``, the upper first; projects that may mix; what is withdrawn."""
+
+    channels: tuple[Label, ...] = ()
+    mixed: frozenset[NormalizedName] = frozenset()
+    withdrawn: frozenset[tuple[NormalizedName, Version]] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServedProject:
-    """One project as its pages show it; ``files`` by version, then by name."""
+    """One project as its pages show it; ``files`` by version, then by name.
+
+    ``pinned`` are those of them that are yanked, and that a resolution pins exactly all the same.
+    """
 
     name: NormalizedName
     channel: Label
     files: tuple[BundledFile, ...]
-    status: str = "active"
-    reason: str = ""
+    said: BundledProject
+    pinned: frozenset[FileName] = frozenset()
+
+    @property
+    def status(self) -> str:
+        return self.said.status
+
+    @property
+    def reason(self) -> str:
+        return self.said.reason
 
     @property
     def versions(self) -> tuple[Version, ...]:
@@ -54,130 +134,142 @@ class ServedProject:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Layers:
+    """A project in each channel that has it, the upper first; and what the merged index serves of it.
+
+    A project whose every version was withdrawn is still there, without files, and still hides what lies below.
+    """
+
+    by_channel: Mapping[Label, ServedProject]
+    merged: ServedProject
+
+    @property
+    def files(self) -> Iterator[BundledFile]:
+        """Every file of any channel, each once."""
+        served = {file.filename: file for project in self.by_channel.values() for file in project.files}
+        return iter(served.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Composition:
     """All that the pages are made of.
 
     ``channels`` from the upper to the lower one. ``bundles`` are the manifests that count, by channel, the newest
-    first. ``projects`` by name. ``pinned`` are yanked files that a resolution pins exactly all the same.
+    first. ``layers`` by project.
     """
 
     channels: tuple[Label, ...]
     bundles: tuple[Accepted, ...]
-    projects: tuple[ServedProject, ...]
-    pinned: frozenset[FileName]
+    layers: Mapping[NormalizedName, Layers] = field(default_factory=dict)
+
+    @property
+    def projects(self) -> tuple[ServedProject, ...]:
+        """The merged index, by name."""
+        return tuple(self.layers[name].merged for name in sorted(self.layers))
 
     @property
     def files(self) -> Iterator[BundledFile]:
+        """The files of the merged index."""
         return (file for project in self.projects for file in project.files)
 
 
 def compose(
-    accepted: Iterable[Accepted], *, channels: Sequence[Label] = (), replaced: Collection[Label] = ()
+    accepted: Iterable[Accepted],
+    *,
+    channels: Sequence[Label] = (),
+    mixed: Collection[NormalizedName] = (),
+    withdrawn: Iterable[Withdrawal] = (),
 ) -> Composition:
     """What a tree with these bundles serves.
 
     *channels* states the order of the layers, the upper first; channels that it does not name lie below, by name.
-    In the channels named by *replaced* only the newest bundle counts.
 
     Raises PolicyFault: ``two-contents`` where a file name would stand for two contents, ``two-bundles-one-sequence``
     where a channel holds two bundles of one sequence.
     """
-    by_channel = _by_channel({each.digest: each for each in accepted}.values())
-    order = [name for name in dict.fromkeys(channels) if name in by_channel]
-    order += sorted(by_channel.keys() - set(order))
-    bundles: list[Accepted] = []
-    projects: dict[NormalizedName, ServedProject] = {}
-    for channel in order:
-        layer = by_channel[channel][:1] if channel in replaced else by_channel[channel]
-        bundles += layer
-        for project in _unite(channel, layer):
-            projects.setdefault(project.name, project)
-    served = tuple(projects[name] for name in sorted(projects))
+    bundles = {each.digest: each for each in accepted}.values()
+    refuse_twins(each.source for each in bundles)
+    order = layer_order(channels, {each.manifest.channel for each in bundles})
+    ranked = sorted(bundles, key=lambda each: (order.index(each.manifest.channel), -each.manifest.sequence))
+    by_project: dict[NormalizedName, list[Slice]] = {}
+    for each in ranked:
+        for name, part in slices_of(each).items():
+            by_project.setdefault(name, []).append(part)
+    rules = Rules(
+        channels=order,
+        mixed=frozenset(mixed),
+        withdrawn=frozenset((each.project, each.version) for each in withdrawn),
+    )
     return Composition(
-        channels=tuple(order), bundles=tuple(bundles), projects=served, pinned=_pinned_though_yanked(bundles, served)
+        channels=order,
+        bundles=tuple(ranked),
+        layers={
+            name: layers
+            for name, parts in by_project.items()
+            if (layers := compose_project(name, parts, rules)) is not None
+        },
     )
 
 
-def _by_channel(accepted: Iterable[Accepted]) -> dict[Label, list[Accepted]]:
-    """The bundles of each channel, the newest first."""
-    by_channel: dict[Label, dict[int, Accepted]] = {}
-    for each in accepted:
-        sequences = by_channel.setdefault(each.manifest.channel, {})
-        other = sequences.setdefault(each.manifest.sequence, each)
-        if other is not each:
-            first, second = sorted((other, each), key=lambda one: one.digest)
+def layer_order(stated: Iterable[Label], present: Collection[Label]) -> tuple[Label, ...]:
+    """The channels that are *present*: those that a person stated in their order, the others below them by name."""
+    first = [name for name in dict.fromkeys(stated) if name in present]
+    return (*first, *sorted(set(present) - set(first)))
+
+
+def refuse_twins(sources: Iterable[Source]) -> None:
+    """Raise PolicyFault where a channel has two bundles of one sequence."""
+    seen: dict[tuple[Label, int], Source] = {}
+    for source in sources:
+        other = seen.setdefault((source.channel, source.sequence), source)
+        if other.digest != source.digest:
+            first, second = sorted((other.digest, source.digest))
             raise PolicyFault(
-                f"channel {each.manifest.channel} has two bundles of sequence {each.manifest.sequence}: "
-                f"sha256 {first.digest} and sha256 {second.digest}",
+                f"channel {source.channel} has two bundles of sequence {source.sequence}: "
+                f"sha256 {first} and sha256 {second}",
                 code="two-bundles-one-sequence",
                 hint="only one of them can be genuine: compare both with what the builder says it made",
             )
+
+
+# ---- one bundle, cut by project -------------------------------------------------------------------------------------
+
+
+def slices_of(accepted: Accepted) -> dict[NormalizedName, Slice]:
+    """What a bundle says of each project that it names."""
+    manifest, source = accepted.manifest, accepted.source
+    said = {project.name: project for project in manifest.projects}
+    files: dict[NormalizedName, list[BundledFile]] = {name: [] for name in said}
+    for file in manifest.files:
+        files[file.project].append(file)
+    exact: dict[NormalizedName, set[FileName]] = {}
+    for pin in _exact_pins(manifest):
+        exact.setdefault(pin.project, set()).add(pin.file)
+    withdrawn: dict[NormalizedName, set[Version]] = {}
+    for each in manifest.withdrawn:
+        withdrawn.setdefault(each.project, set()).add(each.version)
     return {
-        channel: [sequences[number] for number in sorted(sequences, reverse=True)]
-        for channel, sequences in by_channel.items()
+        name: Slice(
+            source=source,
+            project=said.get(name) or BundledProject(name=name),
+            files=tuple(files.get(name, ())),
+            exact=frozenset(exact.get(name, ())),
+            withdrawn=frozenset(withdrawn.get(name, ())),
+        )
+        for name in [*said, *(withdrawn.keys() - said.keys())]
     }
 
 
-def _unite(channel: Label, layer: Sequence[Accepted]) -> Iterator[ServedProject]:
-    """The projects of one channel. *layer* has the newest bundle first, so that the first to speak is right."""
-    files: dict[str, tuple[BundledFile, Accepted]] = {}
-    statuses: dict[NormalizedName, BundledProject] = {}
-    for bundle in layer:
-        for project in bundle.manifest.projects:
-            statuses.setdefault(project.name, project)
-        for file in bundle.manifest.files:
-            # Folded, since the tree may come to lie on a file system that takes Foo.whl and foo.whl for one.
-            newest, owner = files.setdefault(file.filename.casefold(), (file, bundle))
-            if newest is file:
-                continue
-            _check_same(newest, owner, file, bundle)
-            if newest.metadata is None and file.metadata is not None:
-                files[file.filename.casefold()] = (replace(newest, metadata=file.metadata), owner)
-    by_project: dict[NormalizedName, list[BundledFile]] = {}
-    for file, _ in files.values():
-        by_project.setdefault(file.project, []).append(file)
-    for name, members in by_project.items():
-        said = statuses.get(name) or BundledProject(name=name)
-        members.sort(key=lambda file: (file.version, file.filename))
-        yield ServedProject(name=name, channel=channel, files=tuple(members), status=said.status, reason=said.reason)
-
-
-def _check_same(newer: BundledFile, in_newer: Accepted, older: BundledFile, in_older: Accepted) -> None:
-    """One name, one content: for the file, and for the metadata sibling beside it."""
-    hashes = [(newer.filename, newer.sha256, older.sha256)]
-    if newer.metadata is not None and older.metadata is not None:
-        hashes.append((FileName(f"{newer.filename}.metadata"), newer.metadata.sha256, older.metadata.sha256))
-    for name, one, other in hashes:
-        if one != other:
-            raise PolicyFault(
-                f"{name} has two contents: sha256 {one} in {in_newer}, sha256 {other} in {in_older}",
-                code="two-contents",
-                hint="a file name stands for one content, for ever; find out which one is genuine, leave the other out",
-            )
-
-
-# ---- yanked files that are wanted all the same ----------------------------------------------------------------------
-
-
-def _pinned_though_yanked(bundles: Iterable[Accepted], projects: Iterable[ServedProject]) -> frozenset[FileName]:
-    yanked = {file.filename for project in projects for file in project.files if file.yanked is not None}
-    if not yanked:
-        return frozenset()
-    return frozenset(name for bundle in bundles for name in _exact_pins(bundle.manifest, yanked))
-
-
-def _exact_pins(manifest: Manifest, among: Collection[FileName]) -> Iterator[FileName]:
+def _exact_pins(manifest: Manifest) -> Iterator[Pin]:
     constraints: Mapping[Label, tuple[WrittenRequirement, ...]] = {
         each.name: each.constraints for each in manifest.sets
     }
     for resolution in manifest.resolutions:
+        exact = [written.requirement for written in constraints.get(resolution.set, ()) if "==" in written.requirement]
         for pin in resolution.pins:
-            if pin.file not in among:
-                continue
-            texts = [want.text for want in pin.wanted_by]
-            texts += [written.requirement for written in constraints.get(resolution.set, ())]
-            if any(_is_exact(text, pin) for text in texts):
-                yield pin.file
+            texts = [want.text for want in pin.wanted_by if "==" in want.text]
+            if any(_is_exact(text, pin) for text in (*texts, *exact)):
+                yield pin
 
 
 def _is_exact(text: str, pin: Pin) -> bool:
@@ -192,3 +284,105 @@ def _is_exact(text: str, pin: Pin) -> bool:
         clause.operator == "===" or (clause.operator == "==" and not clause.version.endswith(".*"))
         for clause in requirement.specifier
     )
+
+
+def in_order(slices: Iterable[Slice]) -> tuple[Slice, ...]:
+    """The newest first, whatever the order in which the bundles arrived."""
+    return tuple(sorted(slices, key=lambda each: (-each.source.sequence, each.source.channel)))
+
+
+# ---- one project ----------------------------------------------------------------------------------------------------
+
+
+def compose_project(name: NormalizedName, slices: Iterable[Slice], rules: Rules) -> Layers | None:
+    """The project as each channel has it, and as the merged index has it; None where no bundle ever had a file of it.
+
+    Raises PolicyFault (``two-contents``).
+    """
+    ordered = in_order(slices)
+    taken: dict[str, Sha256] = {}
+    by_channel: dict[Label, ServedProject] = {}
+    for channel in rules.channels:
+        layer = [each for each in ordered if each.source.channel == channel]
+        if any(each.files for each in layer):
+            by_channel[channel] = _unite(name, layer, rules, taken)
+            for file in by_channel[channel].files:
+                taken.update({key: sha256 for key, sha256, _ in _names_of(file)})
+    if not by_channel:
+        return None
+    upper, *lower = by_channel.values()
+    if name in rules.mixed:
+        upper = _mix(upper, lower)
+    exact = frozenset(filename for each in ordered for filename in each.exact)
+    served = {channel: _with_pins(project, exact) for channel, project in by_channel.items()}
+    return Layers(by_channel=served, merged=_with_pins(upper, exact))
+
+
+def _with_pins(project: ServedProject, exact: frozenset[FileName]) -> ServedProject:
+    pinned = frozenset(f.filename for f in project.files if f.yanked is not None and f.filename in exact)
+    return replace(project, pinned=pinned) if pinned else project
+
+
+def _names_of(file: BundledFile) -> Iterator[tuple[str, Sha256, FileName]]:
+    """What a file and its metadata sibling are called, as a file system may take it, which bytes, and as it is spelt.
+
+    Folded, since the tree may come to lie where Foo.whl and foo.whl are one.
+    """
+    yield file.filename.casefold(), file.sha256, file.filename
+    if file.metadata is not None:
+        sibling = FileName(f"{file.filename}.metadata")
+        yield sibling.casefold(), file.metadata.sha256, sibling
+
+
+class _Contents:
+    """The contents that names stand for in one channel."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[FileName, Sha256, Source]] = {}
+
+    def check(self, file: BundledFile, source: Source) -> None:
+        """Raise PolicyFault where a name of *file* stands for other bytes already."""
+        for key, sha256, name in _names_of(file):
+            first, known, where = self._known.setdefault(key, (name, sha256, source))
+            if (first, known) != (name, sha256):
+                raise PolicyFault(
+                    f"{first} has two contents: sha256 {known} in {where}, sha256 {sha256} in {source}",
+                    code="two-contents",
+                    hint="a file name stands for one content, for ever; find out which one is genuine, "
+                    "leave the other out",
+                )
+
+
+def _unite(name: NormalizedName, layer: Sequence[Slice], rules: Rules, taken: Mapping[str, Sha256]) -> ServedProject:
+    """The project in one channel. *layer* has the newest bundle first, so that the first to speak is right.
+
+    Names that are *taken* by an upper channel for other bytes can't be served at all, and are left out.
+    """
+    files: dict[FileName, BundledFile] = {}
+    contents = _Contents()
+    withdrawn = {version for project, version in rules.withdrawn if project == name}
+    for each in layer:
+        for file in each.files:
+            if file.version in withdrawn or any(taken.get(key, sha) != sha for key, sha, _ in _names_of(file)):
+                continue
+            contents.check(file, each.source)
+            newest = files.setdefault(file.filename, file)
+            if (newest.metadata is None and file.metadata) or (newest.provenance is None and file.provenance):
+                files[file.filename] = replace(
+                    newest, metadata=newest.metadata or file.metadata, provenance=newest.provenance or file.provenance
+                )
+        withdrawn |= each.withdrawn  # from here on: what is older
+    said = next((each.project for each in layer if each.files), layer[0].project)
+    return ServedProject(name=name, channel=layer[0].source.channel, files=_by_version(files.values()), said=said)
+
+
+def _mix(upper: ServedProject, lower: Iterable[ServedProject]) -> ServedProject:
+    files = {file.filename: file for file in upper.files}
+    for project in lower:
+        for file in project.files:
+            files.setdefault(file.filename, file)
+    return replace(upper, files=_by_version(files.values()))
+
+
+def _by_version(files: Iterable[BundledFile]) -> tuple[BundledFile, ...]:
+    return tuple(sorted(files, key=lambda file: (file.version, file.filename)))

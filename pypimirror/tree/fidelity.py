@@ -10,18 +10,27 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from pypimirror.errors import PypimirrorError
 from pypimirror.index import html_page
 from pypimirror.index.simple import parse_find_links, parse_page
-from pypimirror.model.names import NormalizedName, Sha256
-from pypimirror.tree.compose import Composition
+from pypimirror.model.names import Label, NormalizedName, Sha256
+from pypimirror.tree.compose import Accepted, Composition, Slice, in_order, slices_of
 from pypimirror.tree.contents import Contents, Served, wanted_by
-from pypimirror.tree.layout import LANDING, PACKAGES_PAGE, is_project_page
-from pypimirror.tree.pages import Page, tree_pages
+from pypimirror.tree.inventory import Inventory
+from pypimirror.tree.layout import LANDING, LOCKS, PACKAGES_PAGE, is_project_page
+from pypimirror.tree.ledger import slices_out
+from pypimirror.tree.lists import root_pages, tree_pages
+from pypimirror.tree.locks import tree_locks
+from pypimirror.tree.page import Page
+from pypimirror.tree.pages import project_pages
+from pypimirror.tree.press import with_twins
 
-__all__ = ["Strangers", "compare", "same_meaning"]
+__all__ = ["Strangers", "compare", "same_meaning", "unfaithful"]
 
 _TYPES = {"html": "text/html; charset=utf-8", "json": "application/vnd.pypi.simple.v1+json"}
 _MANY = 10**9
@@ -45,7 +54,7 @@ _KEYS = frozenset(
     {
         "meta", "api-version", "name", "versions", "projects", "project-status", "status", "reason", "files",
         "filename", "url", "hashes", "sha256", "size", "requires-python", "upload-time", "yanked", "core-metadata",
-        "provenance",
+        "provenance", "tracks", "alternate-locations",
     }
 )  # fmt: skip
 
@@ -60,18 +69,19 @@ class Strangers:
     pages: tuple[Page, ...]
 
 
-def compare(composition: Composition, contents: Contents) -> Strangers:
-    """What *contents* list otherwise than *composition* would have it."""
-    listed = dict(contents.files)
+def compare(composition: Composition, served: Inventory, *, plain: bool) -> Strangers:
+    """What is *served* otherwise than *composition* would have it. A *plain* tree has no indexes of channels."""
+    listed = served.files
     missing, files, pages = [], [], []
-    for name, served in wanted_by(composition.files).items():
-        path = f"packages/{name}"
-        said = listed.pop(path, None)
-        if said is None:
-            missing.append(path)
-        elif said != served:
-            files.append(path)
-    for page in tree_pages(composition):
+    for layers in composition.layers.values():
+        for name, each in wanted_by(layers.files).items():
+            path = f"packages/{name}"
+            said = listed.pop(path, None)
+            if said is None:
+                missing.append(path)
+            elif said != each:
+                files.append(path)
+    for page in _all_pages(composition, served.contents, plain=plain):
         said = listed.pop(page.path, None)
         if said is None:
             missing.append(page.path)
@@ -80,15 +90,52 @@ def compare(composition: Composition, contents: Contents) -> Strangers:
     return Strangers(missing=tuple(missing), extra=tuple(listed), files=tuple(files), pages=tuple(pages))
 
 
+def unfaithful(accepted: Iterable[Accepted], served: Inventory) -> Iterator[NormalizedName]:
+    """The projects of which a ledger says otherwise than the bundles do: what is published next would be wrong."""
+    slices: dict[NormalizedName, list[Slice]] = {}
+    for each in accepted:
+        for name, part in slices_of(each).items():
+            slices.setdefault(name, []).append(part)
+    for name, value in served.ledger.items():
+        said = slices_out(in_order(slices.get(name, ())))
+        if not isinstance(value, dict) or any(value.get(key) != part for key, part in said.items()):
+            yield name
+
+
+def _all_pages(composition: Composition, contents: Contents, *, plain: bool) -> Iterator[Page]:
+    pages = chain(tree_pages(composition), tree_locks(composition))
+    if len(composition.channels) > 1 and not plain:
+        pages = chain(pages, *(_channel_pages(composition, channel) for channel in composition.channels))
+    for page in pages:
+        if contents.gzip and not page.path.startswith(LOCKS):
+            yield from (Page(path=path, data=data) for path, data in with_twins({page.path: page.data}).items())
+        else:
+            yield page
+
+
+def _channel_pages(composition: Composition, channel: Label) -> Iterator[Page]:
+    projects = [layers.by_channel[channel] for layers in composition.layers.values() if channel in layers.by_channel]
+    for project in projects:
+        for page in project_pages(project):
+            name = page.path.rpartition("/")[2]
+            yield Page(path=f"channels/{channel}/simple/{project.name}/{name}", data=page.data)
+    yield from root_pages((project.name for project in projects), channel)
+
+
 def same_meaning(path: str, one: bytes, other: bytes) -> bool:
     """Whether two versions of the page at *path* tell clients the same; only bytes count where it is for people."""
     if one == other:
         return True
+    path = re.sub("^channels/[^/]+/", "", path)
     try:
+        if path.endswith(".gz"):
+            return zlib.decompress(other, wbits=31) == zlib.decompress(one, wbits=31)
+        if path.endswith("/json"):
+            return _without_twins(one) == _without_twins(other)
         if path == LANDING or not (_is_plain_json(other) if path.endswith(".json") else _is_plain_html(other)):
             return False
         return _meaning(path, one) == _meaning(path, other)
-    except (PypimirrorError, ValueError, KeyError, TypeError, RecursionError):
+    except (PypimirrorError, zlib.error, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
@@ -113,6 +160,17 @@ def _is_plain_html(data: bytes) -> bool:
     return _TEXT.fullmatch(text[end:]) is not None
 
 
+def _without_twins(data: bytes) -> object:
+    """Decoded JSON. Raises ValueError where an object has a key twice."""
+
+    def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        if len(pairs) != len(dict(pairs)):
+            raise ValueError
+        return dict(pairs)
+
+    return json.loads(data, object_pairs_hook=members)
+
+
 def _is_plain_json(data: bytes) -> bool:
     """Whether it has keys that a page of ours may have, and none twice."""
 
@@ -134,9 +192,19 @@ def _meaning(path: str, data: bytes) -> object:
     if is_project_page(path):
         project = NormalizedName(path.split("/")[1])
         listing = parse_page(data, _TYPES[kind], url=url, project=project, index="")
-        versions = json.loads(data).get("versions") if kind == "json" else None
-        return frozenset(listing.files), listing.rejected, listing.status, versions
+        return frozenset(listing.files), listing.rejected, listing.status, _said_of_all(data, kind)
     if kind == "json":
         return frozenset(each["name"] for each in json.loads(data)["projects"])
     page = html_page.scan(html_page.decode(data, "utf-8"), limit=_MANY)
     return frozenset(link.get("href") for link in page.links)
+
+
+def _said_of_all(data: bytes, kind: str) -> object:
+    """What a project's page says beside its files, as it stands: our own parser leaves out what it has no use for."""
+    if kind == "json":
+        top = json.loads(data)
+        meta = {key: value for key, value in top["meta"].items() if key != "api-version"}
+        return {key: value for key, value in top.items() if key not in ("files", "meta")}, meta
+    page = html_page.scan(html_page.decode(data, "utf-8"), limit=_MANY)
+    metas = {key: value for key, value in page.metas.items() if key != "pypi:repository-version"}
+    return metas, page.tracks, page.alternate_locations

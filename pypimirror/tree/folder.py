@@ -1,30 +1,45 @@
 """A tree on the disk, opened under its lock: what it serves now, and what a crash left lying in it.
 
 Whatever no generation refers to, inside ``.pypimirror/``, is rubbish of a run that was cut short. It is swept when the
-tree is opened, and again when it is closed after a fault. Outside, in ``packages/``, nothing is ever removed that a
-generation of ours did not list.
+tree is opened, and again when it is closed after a fault (``sweeping``).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pypimirror.disk import DISK, Disk
 from pypimirror.errors import PypimirrorError, UsageFault
 from pypimirror.model.manifest import Manifest
-from pypimirror.model.names import Sha256
-from pypimirror.tree.contents import Contents
-from pypimirror.tree.layout import MANIFEST, MARK, Layout, is_project_page
+from pypimirror.model.names import NormalizedName, Sha256
+from pypimirror.model.reading import Malformed
+from pypimirror.tree.contents import Contents, Served
+from pypimirror.tree.layout import MANIFEST, MARK, Layout
+from pypimirror.tree.ledger import Entry, Ledger, entry_in, files_in
 from pypimirror.tree.lock import locked
-from pypimirror.tree.records import current_generation, generations, read_contents, read_generation
+from pypimirror.tree.records import (
+    current_generation,
+    damaged,
+    generations,
+    inventory_of,
+    read_before,
+    read_contents,
+    read_generation,
+    read_ledger,
+)
+from pypimirror.tree.shards import shard
+from pypimirror.tree.sweeping import sweep
 from pypimirror.tree.writing import ensure_folder, put, telling
 
-__all__ = ["Tree", "open_tree", "sweep"]
+__all__ = ["Tree", "open_tree"]
 
+T = TypeVar("T")
+
+_LEDGERS = 64  # kept in memory
 _TOLERATED = frozenset({"lost+found"})  # what a freshly made file system holds
 
 
@@ -48,10 +63,54 @@ class Tree:
     sound: set[tuple[str, str]] = field(default_factory=set)
     rotten: set[tuple[str, str]] = field(default_factory=set)
     manifests: dict[Sha256, Manifest] = field(default_factory=dict)
+    _ledgers: dict[tuple[str, Sha256], Ledger] = field(default_factory=dict)
 
-    @property
-    def published(self) -> bool:
-        return bool(self.contents.files)
+    def entry(self, project: NormalizedName) -> Entry | None:
+        """What is known of a project that is served. Raises IntegrityFault, OSError."""
+        value = self.ledger(project).get(project)
+        return None if value is None else self._checked(project, value, entry_in)
+
+    def names_of(self, shard_name: str) -> list[NormalizedName]:
+        """The projects of a shard. Raises IntegrityFault, OSError."""
+        return list(self.read(shard_name, self.contents))
+
+    def listed(self, projects: Iterable[NormalizedName]) -> dict[str, Served]:
+        """What this state and the one before have in ``packages/`` of some projects. Raises IntegrityFault, OSError."""
+        found: dict[str, Served] = {}
+        for project in sorted(projects, key=shard):
+            for contents in (self.previous, self.contents):
+                value = self.ledger(project, contents).get(project)
+                found.update({} if value is None else self._checked(project, value, files_in))
+        return found
+
+    def listed_of_all(self) -> dict[str, Served]:
+        """What this state and the one before have in ``packages/``. Raises IntegrityFault, OSError."""
+        found: dict[str, Served] = {}
+        for contents in (self.previous, self.contents):
+            found.update(inventory_of(self.at, contents).packages)
+        return found
+
+    def ledger(self, project: NormalizedName, contents: Contents | None = None) -> Ledger:
+        """The ledger with the entry of *project*, as it is served now, or in *contents*."""
+        return self.read(shard(project), contents or self.contents)
+
+    def read(self, shard: str, contents: Contents, *, missing_ok: bool = False) -> Ledger:
+        """The ledger of a shard as *contents* name it; not to be changed. Raises IntegrityFault, OSError."""
+        served = contents.ledger.get(shard)
+        if served is None:
+            return {}
+        if (found := self._ledgers.get((shard, served.sha256))) is None:
+            found = read_ledger(self.at, shard, contents, missing_ok=missing_ok)
+            if len(self._ledgers) >= _LEDGERS:
+                del self._ledgers[next(iter(self._ledgers))]
+            self._ledgers[shard, served.sha256] = found
+        return found
+
+    def _checked(self, project: NormalizedName, value: object, read: Callable[[object, str], T]) -> T:
+        try:
+            return read(value, project)
+        except Malformed as error:
+            raise damaged(self.at.ledger, str(error)) from None
 
     def advance(self, contents: Contents) -> None:
         """*contents* were published: what was served is now what was served before."""
@@ -63,13 +122,15 @@ class Tree:
         """Read again what is served now and what was served before. Raises IntegrityFault, OSError."""
         if self.plain:
             self.contents = read_contents(self.at.root / MANIFEST, missing_ok=True)
-            self.previous = read_contents(self.at.previous_contents, missing_ok=True)
+            self.previous = read_before(self.at, self.contents)
             return
         self.generation = current_generation(self.at)
         older = [number for number in generations(self.at) if number < self.generation]
         self.previous_generation = max(older, default=0)
         self.contents = read_generation(self.at, self.generation)
-        self.previous = read_generation(self.at, self.previous_generation)
+        self.previous = read_generation(self.at, self.previous_generation, leaving=True)
+        if not self.previous.is_published:  # its removal was cut short: it is swept
+            self.previous_generation = 0
 
 
 @contextmanager
@@ -92,9 +153,9 @@ def open_tree(path: Path, *, plain: bool = False, wait: float = 0, disk: Disk = 
         with telling(f"locking {shown}"):
             stack.enter_context(locked(at.lock, shown=shown, disk=disk, wait=wait))
         with telling(f"opening {shown}"):
-            _make_folders(disk, [at.packages, at.incoming, at.manifests])
+            _make_folders(disk, [at.packages, at.incoming, at.manifests, at.ledger])
             tree = Tree(at=at, shown=shown, disk=disk, plain=_settle_plain(at, shown, disk, plain=plain))
-            _make_folders(disk, () if tree.plain else (at.pages, at.generations))
+            _make_folders(disk, () if tree.plain else (at.simple, at.pages, at.shards, at.generations))
             tree.reload()
             sweep(tree)
         try:
@@ -147,73 +208,3 @@ def _settle_plain(at: Layout, shown: str, disk: Disk, *, plain: bool) -> bool:
         )
     put(disk, at.plain_mark, b"This tree is made of real files, without links.\n", part=at.incoming / "plain.part")
     return True
-
-
-# ---- rubbish --------------------------------------------------------------------------------------------------------
-
-
-def sweep(tree: Tree) -> None:
-    """Remove what no kept generation refers to. Raises OSError."""
-    at, disk = tree.at, tree.disk
-    for entry in at.incoming.iterdir():
-        if entry.name.endswith(".part"):
-            disk.remove(entry)
-    accepted = {each.digest for contents in (tree.contents, tree.previous) for each in contents.accepted}
-    for entry in at.manifests.iterdir():
-        if entry.suffix == ".json" and entry.stem not in accepted:
-            disk.remove(entry)
-    if tree.plain:
-        _sweep_plain(tree)
-    else:
-        _sweep_linked(tree)
-
-
-def _sweep_linked(tree: Tree) -> None:
-    at, disk = tree.at, tree.disk
-    for entry in at.mark.iterdir():
-        if entry.name.endswith(".part"):
-            disk.remove(entry)
-    kept = {tree.generation, tree.previous_generation}
-    for number in generations(at):
-        if number not in kept:
-            _drop_generation(tree, number)
-    in_use = {name for number in kept if number for name in _page_folders(at.generation(number))}
-    for entry in at.pages.iterdir():
-        if entry.name not in in_use:
-            disk.remove_tree(entry)
-
-
-def _sweep_plain(tree: Tree) -> None:
-    """Pages of projects that are served no more."""
-    for path in tree.previous.files.keys() - tree.contents.files.keys():
-        if is_project_page(path):
-            _remove_if_there(tree.disk, tree.at.root / path)
-            _remove_if_there(tree.disk, tree.at.root / f"{path}.gz")
-            with suppress(OSError):  # gone already, or something of somebody else's lies in it
-                tree.disk.remove_folder((tree.at.root / path).parent)
-
-
-def _drop_generation(tree: Tree, number: int) -> None:
-    """An old generation leaves with the files that only it listed; one that never was published leaves alone."""
-    folder = tree.at.generation(number)
-    if number < tree.generation:
-        # Without readable contents (a removal that was cut short) there is nothing left to follow from it.
-        contents = read_contents(folder / MANIFEST, missing_ok=True)
-        kept = tree.contents.packages.keys() | tree.previous.packages.keys()
-        for name in contents.packages.keys() - kept:
-            _remove_if_there(tree.disk, tree.at.packages / name)
-        tree.disk.sync_folder(tree.at.packages)  # or what lists them may be gone, and they may be there for ever
-        _remove_if_there(tree.disk, folder / MANIFEST)
-    tree.disk.remove_tree(folder)
-
-
-def _page_folders(generation: Path) -> Iterator[str]:
-    with os.scandir(generation / "simple") as entries:
-        for entry in entries:
-            if entry.is_symlink():
-                yield os.readlink(entry.path).rpartition("/")[2]  # noqa: PTH115 - ten thousand of them
-
-
-def _remove_if_there(disk: Disk, path: Path) -> None:
-    with suppress(FileNotFoundError):
-        disk.remove(path)

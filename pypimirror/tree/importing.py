@@ -76,8 +76,8 @@ def import_bundle(tree: Tree, bundle: IncomingBundle, *, bundle_size: int | None
     wanted = wanted_by(bundle.manifest.files)
     doing = f"importing {bundle.manifest.stem} into {tree.shown}"
     with telling(doing):
-        stock = Stock(tree)
-        to_come = sum(each.size for each in stock.missing(wanted))
+        stock = Stock(tree, [project.name for project in bundle.manifest.projects])
+        to_come = sum(each.size for each in stock.to_come(wanted).values())
         size = to_come if bundle_size is None else min(to_come, bundle_size)
         require_space(tree.disk, tree.at.root, size, doing)
         files = size = 0
@@ -119,7 +119,7 @@ def missing_fault(what: str, missing: tuple[Missing, ...]) -> Incomplete:
 
 def _take(tree: Tree, member: IncomingMember, served: Served) -> None:
     path = tree.at.incoming_file(served.sha256)
-    part = tree.at.incoming / f"{served.sha256}.part"
+    part = path.with_name(f"{served.sha256}.part")
     try:
         with tree.disk.create(part) as file:
             member.copy_to(file, disk=tree.disk)

@@ -12,7 +12,7 @@ from pypimirror.errors import IntegrityFault
 from pypimirror.model.names import sha256_of_hex
 from pypimirror.tree.contents import Served, wanted_by
 from pypimirror.tree.hashing import sha256_of
-from pypimirror.tree.records import generations, read_accepted, read_generation
+from pypimirror.tree.records import generations, inventory_of, read_accepted, read_generation
 from pypimirror.tree.view import View
 
 __all__ = ["Leftovers"]
@@ -86,7 +86,7 @@ class Leftovers:
         if not self._view.plain:
             for number in generations(at):
                 with suppress(IntegrityFault, OSError):
-                    for filename, served in read_generation(at, number).packages.items():
+                    for filename, served in inventory_of(at, read_generation(at, number)).packages.items():
                         known.setdefault(filename, []).append(served)
         return known
 

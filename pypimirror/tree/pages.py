@@ -1,200 +1,144 @@
-"""A composition -> the bytes of every page. Pure; the one home of jinja2, whose import costs 60 ms.
+"""One project -> the bytes of its pages. Pure; the one home of jinja2, whose import costs 60 ms.
 
-    simple/index.html, index.json                  every project
     simple/<project>/index.html, index.json        every file of one project
-    packages/index.html                            every file: the address for ``--find-links``
-    index.html                                     for people
+    pypi/<project>/json                            the same for tools that know the old JSON API and no other
 
-Nothing but a composition goes in, so the pages in a full bundle and those of a tree that holds this bundle alone are
-the same. Essential reading: PEP 503 (HTML), 592 (yanked), 629 (version), 691 (JSON), 700 (size, upload time,
-versions), 714 (core metadata), 792 (project status). Where clients are stricter or older than the standards, a comment
-says which.
+Pages that list every project or every file are made by ``lists``.
+
+Essential reading: PEP 503 (HTML), 592 (yanked), 629 (version), 691 (JSON), 700 (size, upload time, versions), 708
+(tracks, alternate locations), 714 (core metadata), 740 (provenance), 792 (project status).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
 from importlib.resources import files as resources
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup, escape
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
+from markupsafe import Markup
 
-from pypimirror.model.manifest import BundledFile, Manifest
-from pypimirror.model.names import Label, Sha256
-from pypimirror.tree.compose import Accepted, Composition, ServedProject, compose
-from pypimirror.tree.layout import LANDING, PACKAGES_PAGE
-from pypimirror.tree.readme import readme
+from pypimirror.model.manifest import BundledFile
+from pypimirror.model.names import Version
+from pypimirror.tree.compose import ServedProject
+from pypimirror.tree.page import Page
+from pypimirror.tree.rows import attribute, legacy_row, link, simple_row, string
 
 __all__ = [
     "API_VERSION",
-    "Page",
-    "bundle_members",
-    "landing_page",
-    "packages_page",
+    "html_page",
+    "json_page",
+    "legacy_page",
     "project_pages",
-    "root_pages",
-    "tree_pages",
+    "size_text",
+    "template",
 ]
 
 API_VERSION = "1.4"
 
-_MANY_ROOTS = 40
 _KILO = 1000
-_UNWRITTEN = Sha256("0" * 64)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
-    """One rendered file of a tree or a bundle. ``path`` is relative to the served folder."""
-
-    path: str
-    data: bytes
-
-
-def tree_pages(composition: Composition) -> Iterator[Page]:
-    """Every page, those of a project before those that name it."""
-    for project in composition.projects:
-        yield from project_pages(project)
-    yield packages_page(composition)
-    yield from root_pages(composition)
-    yield landing_page(composition)
-
-
-def bundle_members(manifest: Manifest) -> tuple[Page, ...]:
-    """The pages that a full bundle carries ready-made, sorted by path.
-
-    They do not depend on ``manifest.members``, in which the builder then lists them.
-    """
-    composition = compose([Accepted(digest=_UNWRITTEN, manifest=manifest)])
-    pages = [*tree_pages(composition), Page(path="README.txt", data=readme(composition).encode("utf-8"))]
-    return tuple(sorted(pages, key=lambda page: page.path))
-
-
-def project_pages(project: ServedProject) -> tuple[Page, Page]:
-    """One project: HTML and JSON."""
+def project_pages(project: ServedProject) -> tuple[Page, Page, Page]:
+    """One project: HTML and JSON of the simple API, and the old JSON."""
     folder = f"simple/{project.name}"
+    rows = "".join([f"    {link(file)}\n" for file in project.files])
     return (
-        _html(f"{folder}/index.html", "project.html.j2", project=project),
-        _json(f"{folder}/index.json", _project_out(project)),
+        html_page(f"{folder}/index.html", "project.html.j2", project=project, rows=Markup(rows)),  # noqa: S704 - see rows
+        _page(f"{folder}/index.json", _members(project)),
+        legacy_page(project),
     )
 
 
-def root_pages(composition: Composition) -> tuple[Page, Page]:
-    """The list of projects: HTML and JSON. No client needs it; people and crawlers do."""
-    out: dict[str, object] = {
-        "meta": {"api-version": API_VERSION},
-        "projects": [{"name": each.name} for each in composition.projects],
-    }
-    return (
-        _html("simple/index.html", "root.html.j2", projects=composition.projects),
-        _json("simple/index.json", out),
-    )
+def legacy_page(project: ServedProject) -> Page:
+    """One project as the old JSON API has it: only what a mirror knows of it.
 
-
-def packages_page(composition: Composition) -> Page:
-    """Every file, with the attributes that a bare folder can't state.
-
-    Yanked files are left out unless something pins them: uv does not heed ``data-yanked`` in a find-links page.
+    Its addresses lead to the files from ``pypi/<project>/json`` and from ``simple/<project>/json`` (pip-tools) alike.
     """
-    offered = [file for file in composition.files if file.yanked is None or file.filename in composition.pinned]
-    offered.sort(key=lambda file: file.filename)
-    return _html(PACKAGES_PAGE, "packages.html.j2", files=offered)
-
-
-def landing_page(composition: Composition) -> Page:
-    """For people: what is inside, since when, how to use it."""
-    return _html(
-        LANDING,
-        "landing.html.j2",
-        composition=composition,
-        channels=[_channel_out(composition, channel) for channel in composition.channels],
-        uncovered=_uncovered(composition),
-        file_count=sum(len(project.files) for project in composition.projects),
-        size=sum(project.size for project in composition.projects),
-        newest=max((each.manifest.sequence for each in composition.bundles), default=0),
-    )
-
-
-def _channel_out(composition: Composition, channel: Label) -> dict[str, object]:
-    manifests = [each.manifest for each in composition.bundles if each.manifest.channel == channel]
-    newest = manifests[0]
-    roots = list(dict.fromkeys(root.requirement for each in newest.sets if each.builds is None for root in each.roots))
-    if len(roots) > _MANY_ROOTS:
-        roots = [*roots[:_MANY_ROOTS], f"and {len(roots) - _MANY_ROOTS} more"]
-    return {
-        "name": channel,
-        "newest": newest.sequence,
-        "count": len(manifests),
-        "targets": list(dict.fromkeys(target.name for each in manifests for target in each.targets)),
-        "roots": roots,
+    by_version: dict[Version, list[str]] = {}
+    for file in project.files:
+        by_version.setdefault(file.version, []).append(legacy_row(file))
+    newest = _newest(project)
+    releases = ",".join(f"{string(str(version))}:[{','.join(rows)}]" for version, rows in by_version.items())
+    members = {
+        "info": _dumped(_info(project, [file for file in project.files if file.version == newest])),
+        "last_serial": "0",
+        "releases": f"{{{releases}}}",
+        "urls": f"[{','.join(by_version[newest]) if newest is not None else ''}]",
     }
-
-
-def _uncovered(composition: Composition) -> list[str]:
-    """What the newest bundle of each channel says that it does not install on."""
-    newest: dict[Label, Manifest] = {}
-    for each in composition.bundles:
-        newest.setdefault(each.manifest.channel, each.manifest)
-    lines = []
-    for manifest in newest.values():
-        minors = {target.name: target.environment.python_version for target in manifest.targets}
-        lines += [
-            f"{gap.set} on {gap.target}, Python {gap.patches.describe(minors.get(gap.target, ''))}: {gap.reason}"
-            for gap in manifest.uncovered
-        ]
-    return lines
+    return _page(f"pypi/{project.name}/json", members)
 
 
 # ---- JSON -----------------------------------------------------------------------------------------------------------
 
 
-def _project_out(project: ServedProject) -> dict[str, object]:
-    status = {"status": project.status}
-    if project.reason:
-        status["reason"] = project.reason
+def _members(project: ServedProject) -> dict[str, str]:
+    """The members of the page in the simple API, each as JSON."""
+    said = project.said
+    status, meta = f'"status":{string(said.status)}', f'"api-version":"{API_VERSION}"'
+    members = {
+        "files": f"[{','.join([simple_row(file) for file in project.files])}]",
+        "meta": f'{{{meta},"tracks":{_dumped(said.tracks)}}}' if said.tracks else f"{{{meta}}}",
+        "name": string(project.name),
+        "project-status": f'{{"reason":{string(said.reason)},{status}}}' if said.reason else f"{{{status}}}",
+        "versions": f"[{','.join([string(str(version)) for version in project.versions])}]",
+    }
+    if said.alternate_locations:
+        members["alternate-locations"] = _dumped(said.alternate_locations)
+    return members
+
+
+def _newest(project: ServedProject) -> Version | None:
+    """The version that the old JSON API speaks of: the newest that a plain install may take, if there is one."""
+
+    def rank(file: BundledFile) -> tuple[bool, bool, Version]:
+        return file.yanked is None, not file.version.is_prerelease, file.version
+
+    return max(project.files, key=rank).version if project.files else None
+
+
+def _info(project: ServedProject, files: Sequence[BundledFile]) -> dict[str, object]:
+    """What is known of the newest version, from its first wheel, or from its sdist."""
+    file = next((each for each in files if each.filename.endswith(".whl")), files[0] if files else None)
+    yanked = [each.yanked for each in files if each.yanked is not None]
     return {
-        "meta": {"api-version": API_VERSION},
         "name": project.name,
-        "versions": [str(version) for version in project.versions],
-        "files": [_file_out(file) for file in project.files],
-        "project-status": status,
+        "version": None if file is None else str(file.version),
+        "requires_python": None if file is None else file.requires_python,
+        "requires_dist": None if file is None else file.requires_dist,
+        "provides_extra": None if file is None else file.provides_extra,
+        "yanked": bool(files) and len(yanked) == len(files),
+        "yanked_reason": (yanked[0] or None) if files and len(yanked) == len(files) else None,
     }
 
 
-def _file_out(file: BundledFile) -> dict[str, object]:
-    out: dict[str, object] = {
-        "filename": file.filename,
-        "url": f"../../packages/{_quoted(file.filename)}",
-        "hashes": {"sha256": file.sha256},
-        "size": file.size,
-    }
-    if file.requires_python is not None:
-        out["requires-python"] = file.requires_python
-    if file.upload_time is not None:
-        out["upload-time"] = file.upload_time
-    if file.yanked is not None:
-        out["yanked"] = file.yanked or True  # pip and pdm take "" for not yanked
-    if file.metadata is not None:
-        # Never "dist-info-metadata" beside it: pip 22.3 to 23.1 crash on its dictionary.
-        out["core-metadata"] = {"sha256": file.metadata.sha256}
-    return out
+def _page(path: str, members: Mapping[str, str]) -> Page:
+    text = ",".join([f'"{key}":{members[key]}' for key in sorted(members)])
+    return Page(path=path, data=f"{{{text}}}\n".encode("ascii"))
 
 
-def _json(path: str, out: dict[str, object]) -> Page:
-    text = json.dumps(out, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return Page(path=path, data=text.encode("ascii") + b"\n")
+def _dumped(value: object) -> str:
+    return _ENCODER.encode(value)
+
+
+def json_page(path: str, out: dict[str, object]) -> Page:
+    return Page(path=path, data=_dumped(out).encode("ascii") + b"\n")
 
 
 # ---- HTML -----------------------------------------------------------------------------------------------------------
 
 
-def _html(path: str, template: str, **values: object) -> Page:
-    text = _environment().get_template(template).render(values)
+def html_page(path: str, name: str, **values: object) -> Page:
+    text = template(name).render(values)
     return Page(path=path, data=text.encode("utf-8"))
+
+
+def template(name: str) -> Template:
+    """A template of ours, by the name of its file."""
+    return _environment().get_template(name)
 
 
 @lru_cache(maxsize=1)
@@ -209,7 +153,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.globals["api_version"] = API_VERSION
-    environment.filters.update(quoted=_quoted, attribute=_attribute, size=size_text, date=_date, time=_time)
+    environment.filters.update(attribute=_markup, size=size_text, date=_date, time=_time)
     return environment
 
 
@@ -217,17 +161,9 @@ def _source(name: str) -> str:
     return resources(__package__).joinpath("templates").joinpath(name).read_text(encoding="utf-8")
 
 
-def _quoted(filename: str) -> str:
-    """A file name as a URL's path has it. uv, poetry and pdm send it as it stands, and S3 reads ``+`` as a space.
-
-    ``+`` and ``!`` are all that a safe file name can hold of what needs it.
-    """
-    return filename.replace("+", "%2B").replace("!", "%21")
-
-
-def _attribute(text: str) -> Markup:
-    """Text for a quoted attribute. A bare carriage return would be read as a line feed, so it is spelt."""
-    return Markup(str(escape(text)).replace("\r", "&#13;"))  # noqa: S704 - escaped in the same breath
+def _markup(text: str) -> Markup:
+    """Text for a quoted attribute, in a template."""
+    return Markup(attribute(text))  # noqa: S704 - escaped in the same breath
 
 
 def size_text(size: int) -> str:

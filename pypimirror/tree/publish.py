@@ -1,47 +1,58 @@
 """One step from what is served to what is to be served.
 
-The order makes it safe: files, then pages, then the generation, all of it synced, and then one rename of one link. A
-process that dies before the rename changed nothing that a client sees; one that dies after it left only rubbish.
+The order makes it safe: files, then pages, then what makes them seen, all of it synced before. What that is depends on
+the tree: one rename of one link (``linked``), or page after page (``plain``). The cost follows what changes.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from pypimirror.disk import Disk, disk_fault, require_space
-from pypimirror.errors import DiskFault, PolicyFault, UsageFault
+from pypimirror.disk import disk_fault, require_space
+from pypimirror.errors import IntegrityFault, PypimirrorError, UsageFault
 from pypimirror.model import manifest_json
 from pypimirror.model.names import Label, NormalizedName, Sha256
 from pypimirror.reporting import Reporter
-from pypimirror.tree import contents as contents_of_tree
-from pypimirror.tree.compose import Accepted, Composition, compose
-from pypimirror.tree.contents import AcceptedBundle, Contents, Served, wanted_by
-from pypimirror.tree.folder import Tree, sweep
+from pypimirror.tree import ledger
+from pypimirror.tree.compose import Accepted, Composition, Layers, ServedProject, compose_project, layer_order
+from pypimirror.tree.contents import MERGED, Contents, Locks, Served, dump
+from pypimirror.tree.folder import Tree
+from pypimirror.tree.hashing import read_regular
 from pypimirror.tree.importing import missing_fault
-from pypimirror.tree.layout import IN_GENERATION, MANIFEST, page_folder
-from pypimirror.tree.pages import Page, tree_pages
-from pypimirror.tree.plain import publish_plain
+from pypimirror.tree.layout import LANDING, LOCKS, PACKAGES_PAGE, in_generation, page_folder
+from pypimirror.tree.ledger import Entry, entry_out
+from pypimirror.tree.linked import LinkedPress
+from pypimirror.tree.lists import Change, Head, list_pages, root_pages
+from pypimirror.tree.locks import tree_locks
+from pypimirror.tree.page import Page
+from pypimirror.tree.pages import project_pages
+from pypimirror.tree.plain import PlainPress
+from pypimirror.tree.press import Press, with_twins
 from pypimirror.tree.records import read_accepted
-from pypimirror.tree.stock import Stock
-from pypimirror.tree.writing import keep_names, settle, telling, write_new
+from pypimirror.tree.revise import Edit, Revised, Revision, revise, rules_of
+from pypimirror.tree.shards import shard
+from pypimirror.tree.stock import Move, Stock
+from pypimirror.tree.sweeping import sweep
+from pypimirror.tree.writing import settle, telling, write_new
 
-__all__ = ["Published", "publish"]
+__all__ = ["Published", "print_all", "publish"]
 
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+_PAGE_BYTES = 2_000  # of a file in all pages together, about
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """What is served now. ``generation`` is 0 in a plain tree; ``changed`` is False where all was so already."""
+    """What is served now. ``generation`` is 0 in a plain tree; ``changed`` is False where all was so already.
+
+    ``layers`` has the projects that were composed anew, ``repaired`` counts files that were put back.
+    """
 
     generation: int
     changed: bool
-    composition: Composition
+    contents: Contents
+    layers: Mapping[NormalizedName, Layers] = field(default_factory=dict)
     repaired: int = 0
 
 
@@ -52,249 +63,347 @@ def publish(
     now: int,
     channels: Sequence[Label] | None = None,
     replace: Collection[Label] = (),
+    edit: Edit | None = None,
     reporter: Reporter | None = None,
 ) -> Published:
     """Publish the bundles that *tree* serves already, and the imported ones named by *digests*.
 
     *now* is in seconds since 1970, for the times of changed pages. *channels* states the order of layers, the upper
     first, from now on; None keeps what was stated before. In the channels of *replace*, older bundles are dropped.
+    *edit* says it all in one, in place of these.
 
     Raises Incomplete where a bundle lacks a file, PolicyFault where a rule refuses, DiskFault; in each case what is
     served is unchanged.
     """
-    reporter = reporter or Reporter()
-    doing = f"publishing {tree.shown}"
-    with telling(doing):
-        reporter.step("Composing")
-        stated = tree.contents.channels if channels is None else tuple(dict.fromkeys(channels))
-        asked = tuple(dict.fromkeys(digests))
-        accepted = _load(tree, asked)
-        composition = compose(accepted, channels=stated, replaced=replace)
-        _check_replaced(composition, asked)
-        stock = Stock(tree)
-        for each in accepted:
-            if each.digest in asked and (missing := stock.missing(wanted_by(each.manifest.files))):
-                raise missing_fault(each.manifest.stem, missing)
-        wanted = wanted_by(composition.files)
-        if missing := stock.missing(wanted):
-            raise missing_fault(tree.shown, missing)
-        moves = stock.moves(wanted)
-        pages = tuple(tree_pages(composition))
-        contents = _contents(stated, composition, wanted, pages)
+    asked = tuple(dict.fromkeys(digests))
+    order = None if channels is None else tuple(channels)
+    edit = edit or Edit(bundles=asked, channels=order, replace=replace)
+    with telling(f"publishing {tree.shown}"):
+        return _Publication(tree, edit, now=now, reporter=reporter or Reporter()).run()
 
-        reporter.step("Publishing")
-        changed = contents != tree.contents
-        room = sum(len(page.data) for page in pages if changed) + sum(
-            move.served.size for move in moves if move.is_copy
-        )
-        require_space(tree.disk, tree.at.root, room, doing)
-        for move in moves:
-            stock.carry_out(move)
+
+def print_all(tree: Tree, edit: Edit, press: Press) -> Contents:
+    """Hand *press* every page that *edit* makes of *tree*; what stands in ``packages/`` is not looked at."""
+    publication = _Publication(tree, edit, now=0, reporter=Reporter(), press=press)
+    return publication._publish(revise(tree, edit, publication._load, everything=True))  # noqa: SLF001 - of this module
+
+
+class _Publication:
+    """One step of one tree."""
+
+    def __init__(self, tree: Tree, edit: Edit, *, now: int, reporter: Reporter, press: Press | None = None) -> None:
+        self._tree = tree
+        self._edit = edit
+        self._reporter = reporter
+        self._press: Press = press or (PlainPress(tree, now=now) if tree.plain else LinkedPress(tree, now=now))
+        self._everything = tree.plain and tree.at.unfinished.exists()
+
+    def run(self) -> Published:
+        tree = self._tree
+        self._reporter.step("Composing")
+        revision = revise(tree, self._edit, self._load, everything=self._everything)
+        moves = self._moves(revision)
+        changed = self._everything or revision.contents != tree.contents
+        self._reporter.step("Publishing")
+        for move in moves.steps:
+            moves.stock.carry_out(move)
+        contents = tree.contents
         if changed:
-            _keep_manifests(tree, composition)
-            if tree.plain:
-                publish_plain(tree, pages, contents, now=now)
-            else:
-                _publish_linked(tree, pages, contents, now=now)
-        elif moves:
+            contents = self._publish(revision)
+            if contents != tree.contents:  # else it was published before, and is whole again
+                tree.advance(contents)
+        elif moves.steps:
             settle(tree.disk, tree.at.packages)
-        if changed:
-            tree.advance(contents)
-        _tidy(tree, asked, changed=changed, reporter=reporter)
-    return Published(
-        generation=tree.generation,
-        changed=changed,
-        composition=composition,
-        repaired=0 if changed else len(moves),
-    )
+        self._tidy(changed=changed)
+        return Published(
+            generation=tree.generation,
+            changed=changed,
+            contents=contents,
+            layers={name: each.layers for name, each in revision.projects.items() if each.layers is not None},
+            repaired=0 if changed else len(moves.steps),
+        )
 
-
-# ---- what to publish ------------------------------------------------------------------------------------------------
-
-
-def _load(tree: Tree, asked: Sequence[Sha256]) -> list[Accepted]:
-    """The manifests of the bundles that are served, and of those that are asked for."""
-    accepted = []
-    for digest in dict.fromkeys([*(each.digest for each in tree.contents.accepted), *asked]):
+    def _load(self, digest: Sha256) -> Accepted:
+        """The manifest of a bundle that is served, was served before, or was imported."""
+        tree = self._tree
         if (imported := tree.manifests.get(digest)) is not None:
-            accepted.append(Accepted(digest=digest, manifest=imported))
-            continue
+            return Accepted(digest=digest, manifest=imported)
         path = tree.at.manifest(digest)
         if not path.exists():
             path = tree.at.incoming_manifest(digest)
-        if not path.exists() and digest in asked:
+        if not path.exists() and digest in self._edit.bundles:
             raise UsageFault(f"{tree.shown} knows no bundle {digest}", code="no-such-bundle", hint="import it first")
-        accepted.append(read_accepted(path, digest))
-    return accepted
+        return read_accepted(path, digest)
 
+    # ---- files ------------------------------------------------------------------------------------------------------
 
-def _check_replaced(composition: Composition, asked: Sequence[Sha256]) -> None:
-    """A bundle that was asked for must count, or a person believes to have published what nobody sees."""
-    count = {each.digest for each in composition.bundles}
-    for digest in asked:
-        if digest not in count:
-            raise PolicyFault(
-                f"bundle {digest} is older than the newest one of its channel, which replaces all others",
-                code="older-bundle",
-                hint="leave --replace out, so that both add up",
-            )
+    def _moves(self, revision: Revision) -> _Moves:
+        """How ``packages/`` comes to hold what is wanted. Raises Incomplete, PolicyFault, DiskFault."""
+        tree = self._tree
+        asked = [self._accepted(digest, revision) for digest in self._edit.bundles]
+        named = {project.name for each in asked for project in each.manifest.projects}
+        stock = Stock(tree, named | revision.projects.keys())
+        wanted: dict[str, Served] = {}
+        for name in sorted(named - revision.projects.keys(), key=shard):  # nothing new, but perhaps something is gone
+            entry = tree.entry(name)
+            wanted.update({} if entry is None else entry.files)
+        for each in revision.projects.values():
+            wanted.update(each.files)
+        for bundle in asked:
+            names = (file.filename for file in bundle.manifest.files)
+            own = {key: wanted[key] for name in names for key in (name, f"{name}.metadata") if key in wanted}
+            if missing := stock.missing(own):
+                raise missing_fault(bundle.manifest.stem, missing)
+        if missing := stock.missing(wanted):
+            raise missing_fault(tree.shown, missing)
+        steps = stock.moves(wanted)
+        room = sum(move.served.size for move in steps if move.is_copy)
+        if revision.contents != tree.contents:
+            room += _PAGE_BYTES * sum(len(each.files) for each in revision.projects.values())
+            room += 2 * sum(each.size for each in tree.contents.pages.values())
+        require_space(tree.disk, tree.at.root, room, f"publishing {tree.shown}")
+        return _Moves(stock=stock, steps=steps)
 
+    def _accepted(self, digest: Sha256, revision: Revision) -> Accepted:
+        return revision.loaded.get(digest) or self._load(digest)
 
-def _contents(
-    stated: tuple[Label, ...], composition: Composition, wanted: dict[str, Served], pages: Iterable[Page]
-) -> Contents:
-    files = {f"packages/{name}": served for name, served in wanted.items()}
-    files.update((page.path, Served(_sha256(page.data), len(page.data))) for page in pages)
-    accepted = sorted(
-        AcceptedBundle(channel=each.manifest.channel, sequence=each.manifest.sequence, digest=each.digest)
-        for each in composition.bundles
-    )
-    return Contents(channels=stated, accepted=tuple(accepted), files=files)
+    # ---- pages ------------------------------------------------------------------------------------------------------
 
+    def _publish(self, revision: Revision) -> Contents:
+        self._keep_manifests(revision)
+        contents = self._print_projects(revision)
+        contents, locks = self._locks(revision, contents)
+        roots = [*self._lists(revision, contents), *_root_pages(contents)]
+        if contents.gzip:
+            roots = [twin for page in roots for twin in _twins(page)]
+        contents = replace(contents, pages={page.path: _served(page.data) for page in roots})
+        self._press.publish(contents, roots, locks)
+        return contents
 
-def _sha256(data: bytes) -> Sha256:
-    return Sha256(hashlib.sha256(data).hexdigest())
+    def _keep_manifests(self, revision: Revision) -> None:
+        """Copies: the ones in ``incoming/`` stay until the swap, so that a run that is cut short forgets nothing."""
+        for each in revision.contents.accepted:
+            path = self._tree.at.manifest(each.source.digest)
+            if each.source.digest in revision.loaded and not path.exists():
+                write_new(self._tree.disk, path, manifest_json.dump(revision.loaded[each.source.digest].manifest))
 
+    def _print_projects(self, revision: Revision) -> Contents:
+        """The pages and the ledgers of what changed; and contents that name them."""
+        tree, old = self._tree, revision.contents
+        indexes = _indexes(tree.contents, old, plain=tree.plain)
+        ledgers = dict(old.ledger)
+        count, size = old.files, old.size
+        for name, group in _by_shard(revision.projects).items():
+            entries = dict(tree.ledger(next(iter(group))))
+            for project, revised in group.items():
+                entry = self._print(project, revised, twins=old.gzip)
+                _enter(project, entry, entries, indexes)
+                before = revised.before
+                count += (entry.count if entry else 0) - (before.count if before else 0)
+                size += (entry.size if entry else 0) - (before.size if before else 0)
+            ledgers.pop(name, None)
+            if entries:
+                ledgers[name] = self._write_ledger(name, entries)
+        return replace(old, indexes=indexes, ledger=ledgers, files=count, size=size)
 
-# ---- the steps ------------------------------------------------------------------------------------------------------
+    def _print(self, project: NormalizedName, revised: Revised, *, twins: bool) -> Entry | None:
+        layers = revised.layers
+        if layers is None:
+            return _tombstone(revised)
+        made: dict[ServedProject, tuple[str, dict[str, bytes]]] = {}
+        indexes: dict[str, str] = {}
+        for index, served in [(MERGED, layers.merged), *layers.by_channel.items()]:
+            if served not in made:
+                made[served] = _folder_of(served, twins=twins)
+            indexes[index] = made[served][0]
+        folders = dict(made.values())
+        self._press.put(project, folders, indexes)
+        return Entry(
+            slices=revised.slices,
+            files=revised.files,
+            pages={mark: {name: _served(data) for name, data in pages.items()} for mark, pages in folders.items()},
+            indexes=indexes,
+            count=len(layers.merged.files),
+            size=layers.merged.size,
+        )
 
-
-def _keep_manifests(tree: Tree, composition: Composition) -> None:
-    """Copies: the ones in ``incoming/`` stay until the swap, so that a run that is cut short forgets nothing."""
-    for each in composition.bundles:
-        path = tree.at.manifest(each.digest)
+    def _write_ledger(self, name: str, entries: ledger.Ledger) -> Served:
+        data = ledger.dump(entries)
+        served = _served(data)
+        path = self._tree.at.ledger_of(name, served.sha256)
         if not path.exists():
-            write_new(tree.disk, path, manifest_json.dump(each.manifest))
+            write_new(self._tree.disk, path, data)
+        return served
 
-
-def _tidy(tree: Tree, asked: Iterable[Sha256], *, changed: bool, reporter: Reporter) -> None:
-    """Remove what is needed no longer. What fails here is a note: a failed command changes nothing that clients see."""
-    try:
-        _clear_incoming(tree, asked)
-        if changed:
-            sweep(tree)
-    except OSError as error:
-        fault = disk_fault(error, f"removing what {tree.shown} needs no longer")
-        reporter.note(f"{fault}; what is served is new and whole, and the next run removes the rest")
-
-
-def _clear_incoming(tree: Tree, asked: Iterable[Sha256]) -> None:
-    """A manifest that came in again, or twice, has its copy among the accepted ones."""
-    for digest in asked:
-        path = tree.at.incoming_manifest(digest)
-        if path.exists() and tree.at.manifest(digest).exists():
-            tree.disk.remove(path)
-
-
-def _publish_linked(tree: Tree, pages: Sequence[Page], contents: Contents, *, now: int) -> None:
-    at, disk = tree.at, tree.disk
-    number = tree.generation + 1
-    folder = at.generation(number)
-    disk.make_folder(folder)
-    disk.make_folder(folder / "simple")
-    clock = _PageClock(at.generation(tree.generation) if tree.generation else None, tree.contents, now)
-    for name, both in _by_project(pages).items():
-        target = _page_folder(tree, name, both, contents, clock)
-        _link(disk, f"../../../pages/{target}", folder / "simple" / name)
-    roots = [page for page in pages if page.path in IN_GENERATION]
-    for page in roots:
-        path = IN_GENERATION[page.path]
-        write_new(disk, folder / path, page.data, time=clock.time(page.path, contents, path))
-    data = contents_of_tree.dump(contents)
-    write_new(disk, folder / MANIFEST, data, time=clock.time(MANIFEST, contents, MANIFEST))
-    _make_stable_links(tree)
-    settle(disk, at.packages, at.pages, at.generations, folder, folder / "simple", at.manifests, at.root, at.mark)
-    following = at.mark / "current.part"
-    if following.is_symlink():
-        disk.remove(following)
-    _link(disk, f"generations/{number}", following)
-    disk.rename(following, at.current)
-    disk.sync_folder(at.mark)
-
-
-@dataclass(frozen=True, slots=True)
-class _PageClock:
-    """Times of pages. A changed page is newer than the one it replaces, or nginx and http.server say "not modified"."""
-
-    served: Path | None
-    old: Contents
-    now: int
-
-    def time(self, path: str, new: Contents, inside: str) -> int:
-        """The time of the page at *path*, which lies at *inside* in a generation."""
+    def _lists(self, revision: Revision, contents: Contents) -> tuple[Page, Page]:
+        """The pages that list every file or project: as they were, but for what changed."""
+        head = Head(
+            channels=contents.channels,
+            bundles=contents.accepted,
+            projects=len(contents.projects),
+            files=contents.files,
+            size=contents.size,
+            locks=tuple(contents.locks.files),
+        )
+        projects = revision.projects
+        added = [each.layers.merged for each in projects.values() if each.layers is not None]
+        if revision.everything:
+            return list_pages(head, Change(added=added))
         try:
-            before = (self.served / inside).stat().st_mtime if self.served else None
-        except FileNotFoundError:
-            before = None
-        if before is None:
-            return self.now
-        if path in new.files and self.old.files.get(path) == new.files[path]:
-            return int(before)
-        return max(self.now, int(before) + 1)
+            old = {path: self._page(path) for path in (PACKAGES_PAGE, LANDING)}
+        except (OSError, IntegrityFault):  # not to be built upon
+            rest = self._others(revision)
+            return list_pages(head, Change(added=[*added, *rest]))
+        rules = rules_of(self._tree.contents)
+        dropped = [
+            layers.merged
+            for name, each in projects.items()
+            if each.before is not None and (layers := compose_project(name, each.before.slices, rules)) is not None
+        ]
+        return list_pages(head, Change(added=added, dropped=dropped, old=old))
 
+    def _page(self, path: str) -> bytes:
+        """A page that is served now. Raises IntegrityFault where it is not as it was published, OSError."""
+        tree = self._tree
+        served = tree.contents.pages[path]
+        place = tree.at.root / path
+        if not tree.plain:
+            place = tree.at.generation(tree.generation) / in_generation(path)
+        data = read_regular(place, limit=served.size)
+        if _served(data) != served:
+            raise IntegrityFault(f"{path} changed", code="tree-damaged")
+        return data
 
-def _by_project(pages: Iterable[Page]) -> dict[NormalizedName, list[Page]]:
-    by_project: dict[NormalizedName, list[Page]] = {}
-    for page in pages:
-        parts = page.path.split("/")
-        if len(parts) == len(("simple", "project", "page")):
-            by_project.setdefault(NormalizedName(parts[1]), []).append(page)
-    return by_project
+    def _others(self, revision: Revision) -> Iterator[ServedProject]:
+        """The projects that did not change, in the merged index."""
+        for name in sorted(self._tree.contents.projects.keys() - revision.projects.keys(), key=shard):
+            layers = self._composed(name, revision)
+            if layers is not None:
+                yield layers.merged
 
+    def _composed(self, name: NormalizedName, revision: Revision) -> Layers | None:
+        if (revised := revision.projects.get(name)) is not None:
+            return revised.layers
+        entry = self._tree.entry(name)
+        return None if entry is None else compose_project(name, entry.slices, revision.rules)
 
-def _page_folder(
-    tree: Tree, project: NormalizedName, pages: Sequence[Page], contents: Contents, clock: _PageClock
-) -> str:
-    """The name of the folder with these pages of a project: the one that is there, or a new one."""
-    hashes = [contents.files[page.path].sha256 for page in pages]
-    name = page_folder(project, hashes)
-    if all(tree.contents.files.get(page.path) == contents.files[page.path] for page in pages):
-        return name  # served already
-    folder = tree.at.pages / name
-    exists = folder.is_dir()  # then it is in use by a kept generation, and was synced: see ``sweep``
-    if not exists:
-        tree.disk.make_folder(folder)
-    for page in pages:
-        path = folder / page.path.rpartition("/")[2]
-        time = clock.time(page.path, contents, f"simple/{project}/{path.name}")
-        if not exists:
-            write_new(tree.disk, path, page.data, time=time)
-        elif path.stat().st_mtime < time:
-            tree.disk.set_time(path, time)  # what comes back is newer than what it replaces, too
-    if not exists:
-        keep_names(tree.disk, folder)
-    return name
+    # ---- locks ------------------------------------------------------------------------------------------------------
 
+    def _locks(self, revision: Revision, contents: Contents) -> tuple[Contents, list[Page] | None]:
+        """The locks of the newest bundle of each channel; None where nothing that they name changed."""
+        newest: dict[Label, Sha256] = {}
+        for each in sorted(contents.accepted, key=lambda each: -each.source.sequence):
+            if each.resolutions:
+                newest.setdefault(each.source.channel, each.source.digest)
+        order = layer_order(contents.channels, newest)
+        digests = tuple(newest[channel] for channel in order)
+        same = digests == contents.locks.bundles and revision.projects.keys().isdisjoint(contents.locks.projects)
+        if same and not self._everything:
+            return contents, None
+        bundles = tuple(self._accepted(digest, revision) for digest in digests)
+        names = {pin.project for each in bundles for resolution in each.manifest.resolutions for pin in resolution.pins}
+        layers = {name: found for name in sorted(names, key=shard) if (found := self._composed(name, revision))}
+        pages = list(tree_locks(Composition(channels=order, bundles=bundles, layers=layers)))
+        files = {page.path.removeprefix(f"{LOCKS}/"): _served(page.data) for page in pages}
+        return replace(contents, locks=Locks(bundles=digests, projects=tuple(sorted(names)), files=files)), pages
 
-def _make_stable_links(tree: Tree) -> None:
-    """The links that clients see. Until the first swap they lead nowhere, so the swap alone publishes."""
-    for path, text in tree.at.stable_links():
-        if path.is_symlink() and path.readlink().as_posix() == text:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            raise UsageFault(
-                f"{path} is in the way: a folder stands where a link of the tree belongs",
-                code="not-a-tree",
-                hint="move it elsewhere, then run the same command again",
+    # ---- afterwards -------------------------------------------------------------------------------------------------
+
+    def _tidy(self, *, changed: bool) -> None:
+        """Remove what is needed no longer. What fails here is a note: what is served is new, and whole."""
+        tree = self._tree
+        try:
+            if tree.plain and changed and tree.at.unfinished.exists():
+                if tree.previous.is_published and tree.at.unfinished.read_bytes() == dump(tree.previous):
+                    tree.disk.rename(tree.at.unfinished, tree.at.previous_contents)
+                else:
+                    tree.disk.remove(tree.at.unfinished)
+            self._clear_incoming()
+            if changed:
+                sweep(tree)
+        except (OSError, PypimirrorError) as error:
+            fault = (
+                error
+                if isinstance(error, PypimirrorError)
+                else disk_fault(error, f"removing what {tree.shown} needs no longer")
             )
-        _replace_link(tree.disk, path, text, tree.at.mark / "link.part")
+            self._reporter.note(f"{fault}; what is served is new and whole, and the next run removes the rest")
+
+    def _clear_incoming(self) -> None:
+        """A manifest that came in again, or twice, has its copy among the accepted ones."""
+        for digest in self._edit.bundles:
+            path = self._tree.at.incoming_manifest(digest)
+            if path.exists() and self._tree.at.manifest(digest).exists():
+                self._tree.disk.remove(path)
 
 
-def _replace_link(disk: Disk, path: Path, text: str, part: Path) -> None:
-    if part.is_symlink():
-        disk.remove(part)
-    _link(disk, text, part, folder=path.name == "simple")
-    disk.rename(part, path)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Moves:
+    stock: Stock
+    steps: tuple[Move, ...]
 
 
-def _link(disk: Disk, text: str, path: Path, *, folder: bool = True) -> None:
-    try:
-        disk.symlink(text, path, folder=folder)
-    except OSError as error:
-        if error.errno not in _NO_LINKS and os.name != "nt":
-            raise
-        raise DiskFault(
-            f"no symbolic link can be made at {path}: {error.strerror}",
-            code="no-links",
-            hint="render into another folder with --plain: a tree of real files",
-        ) from error
+# ---- what it is made of ---------------------------------------------------------------------------------------------
+
+
+def _served(data: bytes) -> Served:
+    return Served(Sha256(hashlib.sha256(data).hexdigest()), len(data))
+
+
+def _twins(page: Page) -> Iterator[Page]:
+    for name, data in with_twins({page.path: page.data}).items():
+        yield Page(path=name, data=data)
+
+
+def _folder_of(served: ServedProject, *, twins: bool) -> tuple[str, dict[str, bytes]]:
+    """The mark and the pages of a project's folder."""
+    pages = {page.path.rpartition("/")[2]: page.data for page in project_pages(served)}
+    if twins:
+        pages = with_twins(pages)
+    folder = page_folder(served.name, ((name, _served(data).sha256) for name, data in pages.items()))
+    return folder.rpartition("-")[2], pages
+
+
+def _by_shard(projects: Mapping[NormalizedName, Revised]) -> dict[str, dict[NormalizedName, Revised]]:
+    groups: dict[str, dict[NormalizedName, Revised]] = {}
+    for name, revised in projects.items():
+        groups.setdefault(shard(name), {})[name] = revised
+    return groups
+
+
+def _tombstone(revised: Revised) -> Entry | None:
+    """What is remembered of a project without files: versions taken back of older bundles that may still come."""
+    if not any(each.withdrawn for each in revised.slices):
+        return None
+    return Entry(slices=revised.slices, files={}, pages={}, indexes={}, count=0, size=0)
+
+
+def _indexes(old: Contents, new: Contents, *, plain: bool) -> dict[str, dict[NormalizedName, str]]:
+    """The indexes of the next state, as they are served now. A channel that has all needs none of its own.
+
+    A *plain* tree has the merged one alone.
+    """
+    names = [MERGED, *(new.layers if len(new.layers) > 1 and not plain else ())]
+    alone = {channel for channel in old.layers if channel not in old.indexes}
+    return {name: dict(old.indexes.get(name, old.projects if name in alone else {})) for name in names}
+
+
+def _enter(
+    project: NormalizedName,
+    entry: Entry | None,
+    entries: ledger.Ledger,
+    indexes: Mapping[str, dict[NormalizedName, str]],
+) -> None:
+    """Write an entry down where it belongs, and nowhere else."""
+    entries.pop(project, None)
+    if entry is not None:
+        entries[project] = entry_out(entry)
+    for name, index in indexes.items():
+        index.pop(project, None)
+        if entry is not None and name in entry.indexes:
+            index[project] = entry.indexes[name]
+
+
+def _root_pages(contents: Contents) -> Iterator[Page]:
+    for name, index in contents.indexes.items():
+        yield from root_pages(index, None if name == MERGED else Label(name))

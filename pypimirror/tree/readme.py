@@ -22,7 +22,7 @@ Use it from this folder, without a server (NAME is what you want to install)
 
     pip install --no-index --find-links packages/index.html NAME
     uv pip install --default-index ./simple NAME
-
+{locks}
 
 Serve it to others: any web server that can serve a folder will do. To try it on this machine:
 
@@ -49,6 +49,14 @@ hand, `pypimirror render BUNDLE TREE` publishes bundles one after the other, eac
 """
 
 
+_LOCKS = """
+Or all that was asked for on one target at once, as it was put together, with every hash checked:
+
+    pip install -r locks/FILE.requirements.txt
+    uv pip install -r locks/FILE.requirements.txt
+"""
+
+
 def readme(composition: Composition) -> str:
     """What is here and how to use it. The composition is that of one bundle."""
     manifest = composition.bundles[0].manifest
@@ -57,5 +65,6 @@ def readme(composition: Composition) -> str:
         channel=manifest.channel,
         projects=len(composition.projects),
         files=sum(len(project.files) for project in composition.projects),
+        locks=_LOCKS if manifest.resolutions else "",
         targets=", ".join(target.name for target in manifest.targets) or "any Python",
     )

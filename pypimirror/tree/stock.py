@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pypimirror.errors import IntegrityFault, PolicyFault
-from pypimirror.model.names import Sha256
+from pypimirror.model.names import NormalizedName, Sha256
 from pypimirror.tree.contents import Served
 from pypimirror.tree.folder import Tree
 from pypimirror.tree.writing import keep
@@ -47,18 +48,27 @@ class Move:
 
 
 class Stock:
-    """The bytes of one open tree. Both folders are listed once; methods raise OSError."""
+    """The bytes that one open tree has of some projects; methods raise OSError.
 
-    def __init__(self, tree: Tree) -> None:
+    Only files that are asked for are looked at, so that the cost follows what changes, not what there is.
+    """
+
+    def __init__(self, tree: Tree, projects: Iterable[NormalizedName]) -> None:
         self._tree = tree
-        self._listed = {**tree.previous.packages, **tree.contents.packages}
+        self._listed = tree.listed(projects)
         self._names: dict[Sha256, list[str]] = {}
         self._note_names(self._listed)
-        self._sizes = {_PACKAGES: _sizes(tree.at.packages), _INCOMING: _sizes(tree.at.incoming)}
+        self._folders = {_PACKAGES: str(tree.at.packages), _INCOMING: str(tree.at.incoming)}
+        self._sizes: dict[tuple[str, str], int | None] = {}
+        self._all_noted = False
+
+    def listed(self, name: str) -> Served | None:
+        """What this state of the tree or the one before it has under that name."""
+        return self._listed.get(name)
 
     def stands(self, name: str, served: Served, *, hashed: bool = False) -> bool:
         """Whether ``packages/name`` is there with these bytes. With *hashed* its size alone is never enough."""
-        if self._sizes[_PACKAGES].get(name) != served.size or (_PACKAGES, name) in self._tree.rotten:
+        if self._size(_PACKAGES, name) != served.size or (_PACKAGES, name) in self._tree.rotten:
             return False
         if not hashed and self._listed.get(name) == served:
             return True
@@ -66,13 +76,13 @@ class Stock:
 
     def came_in(self, served: Served) -> bool:
         """Whether ``incoming/`` has these bytes."""
-        if self._sizes[_INCOMING].get(served.sha256) != served.size:
+        if self._size(_INCOMING, served.sha256) != served.size:
             return False
         return self._hashes(_INCOMING, served.sha256, served)
 
     def take_note(self, served: Served) -> None:
         """These bytes were just written to ``incoming/``, and verified."""
-        self._sizes[_INCOMING][served.sha256] = served.size
+        self._sizes[_INCOMING, served.sha256] = served.size
         self._vouch(_INCOMING, served.sha256)
 
     def elsewhere(self, served: Served) -> Path | None:
@@ -82,13 +92,25 @@ class Stock:
                 return self._tree.at.packages / name
         return None
 
-    def missing(self, wanted: Mapping[str, Served]) -> tuple[Missing, ...]:
-        """What of *wanted* can be had from nowhere, by name."""
+    def to_come(self, wanted: Mapping[str, Served]) -> dict[str, Served]:
+        """What of *wanted* is not at hand under its own name, or in ``incoming/``, or with the same projects."""
         self._note_names(wanted)  # a run that was cut short may have taken the only copy there
-        return tuple(
-            Missing(name=name, size=served.size)
+        return {
+            name: served
             for name, served in sorted(wanted.items())
             if not (self.stands(name, served) or self.came_in(served) or self.elsewhere(served))
+        }
+
+    def missing(self, wanted: Mapping[str, Served]) -> tuple[Missing, ...]:
+        """What of *wanted* can be had from nowhere, by name. Only for what lacks, every project is looked through."""
+        lacking = self.to_come(wanted)
+        if lacking and not self._all_noted:
+            self._all_noted = True
+            self._note_names(self._tree.listed_of_all())
+        return tuple(
+            Missing(name=name, size=served.size)
+            for name, served in lacking.items()
+            if not (self._all_noted and self.elsewhere(served))
         )
 
     def moves(self, wanted: Mapping[str, Served]) -> tuple[Move, ...]:
@@ -130,9 +152,9 @@ class Stock:
             source = tree.at.incoming / f"{move.served.sha256}.copy.part"
             self._copy(move.source, source, move.served)
         else:
-            del self._sizes[_INCOMING][move.served.sha256]
+            self._sizes[_INCOMING, move.served.sha256] = None
         tree.disk.rename(source, target)
-        self._sizes[_PACKAGES][move.name] = move.served.size
+        self._sizes[_PACKAGES, move.name] = move.served.size
         self._vouch(_PACKAGES, move.name)
 
     def _copy(self, source: Path, target: Path, served: Served) -> None:
@@ -158,6 +180,21 @@ class Stock:
                 hint="a file name stands for one content, for ever; give the new file another version or build tag",
             )
 
+    def _size(self, folder: str, name: str) -> int | None:
+        """The size of a regular file; None where there is none. A link is none."""
+        try:
+            return self._sizes[folder, name]
+        except KeyError:
+            pass
+        try:
+            status = os.lstat(f"{self._folders[folder]}/{name}")
+        except FileNotFoundError:
+            size = None
+        else:
+            size = status.st_size if stat.S_ISREG(status.st_mode) else None
+        self._sizes[folder, name] = size
+        return size
+
     def _hashes(self, folder: str, name: str, served: Served) -> bool:
         """Whether that file has these bytes; a right answer is remembered while the tree is open."""
         if (folder, name) in self._tree.sound:
@@ -176,13 +213,3 @@ class Stock:
     def _vouch(self, folder: str, name: str) -> None:
         self._tree.rotten.discard((folder, name))
         self._tree.sound.add((folder, name))
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    """The regular files of a folder; a link is none."""
-    with os.scandir(folder) as entries:
-        return {
-            entry.name: entry.stat(follow_symlinks=False).st_size
-            for entry in entries
-            if entry.is_file(follow_symlinks=False)
-        }

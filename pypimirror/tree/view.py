@@ -14,12 +14,15 @@ from pathlib import Path
 from pypimirror.errors import Incomplete, IntegrityFault, UsageFault
 from pypimirror.tree.compose import Accepted
 from pypimirror.tree.contents import Contents
+from pypimirror.tree.inventory import Inventory
 from pypimirror.tree.layout import MANIFEST, MARK, STABLE_LINKS, Layout
 from pypimirror.tree.records import (
     current_generation,
     damaged,
     generations,
+    inventory_of,
     read_accepted,
+    read_before,
     read_contents,
     read_generation,
 )
@@ -44,14 +47,22 @@ class View:
     def previous(self) -> Contents:
         """What was served before; it may be gone. Raises IntegrityFault, OSError."""
         if self.plain:
-            return read_contents(self.at.previous_contents, missing_ok=True)
+            return read_before(self.at, self.contents)
         older = [number for number in generations(self.at) if number < self.generation]
-        return read_generation(self.at, max(older)) if older else Contents()
+        return read_generation(self.at, max(older), leaving=True) if older else Contents()
 
     def accepted(self) -> Iterator[Accepted]:
         """The manifests that the tree is composed of. Raises IntegrityFault, OSError."""
         for each in self.contents.accepted:
-            yield read_accepted(self.at.manifest(each.digest), each.digest)
+            yield read_accepted(self.at.manifest(each.source.digest), each.source.digest)
+
+    def inventory(self) -> Inventory:
+        """Every file and page that is served. Raises IntegrityFault, OSError."""
+        return inventory_of(self.at, self.contents)
+
+    def previous_inventory(self) -> Inventory:
+        """Those that were served before. Raises IntegrityFault, OSError."""
+        return inventory_of(self.at, self.previous)
 
     def is_current(self) -> bool:
         """Whether this is still what is served. Raises IntegrityFault, OSError."""
@@ -73,9 +84,9 @@ def look(path: Path) -> View:
             raise _not_ours(at.root, shown)
         plain = at.plain_mark.exists()
         number, contents = (0, read_contents(at.root / MANIFEST, missing_ok=True)) if plain else _served(at)
-        if plain and not contents.files and at.previous_contents.exists():
+        if plain and not contents.is_published and at.previous_contents.exists():
             raise damaged(at.root / MANIFEST, "it is gone, though something was published")
-    if not contents.files:
+    if not contents.is_published:
         raise Incomplete(
             f"{shown} is a tree in which nothing is published yet",
             code="nothing-published",

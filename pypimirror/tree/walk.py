@@ -18,21 +18,21 @@ from pypimirror.tree.anatomy import File, Folder, Link, Part, is_remainder
 from pypimirror.tree.layout import is_package_path
 from pypimirror.tree.leftovers import Leftovers
 
-__all__ = ["NEW_TREE", "Walk", "remedy"]
+__all__ = ["REPAIR", "Walk", "remedy"]
 
-NEW_TREE = "render the bundles into a new folder, compare, and serve that one"
+REPAIR = "'pypimirror repair TREE' makes it again; what is right stays as it is"
 _AGAIN = (
-    "render the bundle that brought it once more ('pypimirror show' with the project names it): "
-    "what is wrong is replaced, what is right stays"
+    "'pypimirror repair TREE --from BUNDLE' puts it back, and so does rendering the bundle that brought it once more "
+    "('pypimirror show' with the project names it)"
 )
-_MODES = "chmod {} it, and look who changed it; or, of a copy, all: chmod -R u=rwX,go=rX TREE, as its owner"
+_MODES = "chmod {} it, and look who changed it; or mend all modes: pypimirror repair TREE, as its owner"
 
 _OTHERS = stat.S_IROTH | stat.S_IXOTH
 
 
 def remedy(path: str) -> str:
-    """What mends a part that is wrong or missing: rendering again mends files in ``packages/``, and nothing else."""
-    return _AGAIN if is_package_path(path) else NEW_TREE
+    """What mends a part that is wrong or missing: the bytes of files in ``packages/`` must come from a bundle."""
+    return _AGAIN if is_package_path(path) else REPAIR
 
 
 class Walk:

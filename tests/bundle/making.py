@@ -56,13 +56,12 @@ def make(contents: Contents, *, channel: str = "default", sequence: int = SEQUEN
     for path, data in contents.items():
         folder, _, name = path.partition("/")
         if folder == "packages" and name.endswith((".whl", ".tar.gz")):
-            files.append(
-                make_file(name, data, contents.get(f"{path}.metadata"), contents.get(f"provenance/{name}.json"))
-            )
+            provenance = next((p for p in contents if p.startswith(f"{path}.") and p.endswith(".provenance")), None)
+            files.append(make_file(name, data, contents.get(f"{path}.metadata"), contents.get(provenance or "")))
     members = [
         Member(path=path, size=len(data), sha256=sha256(data))
         for path, data in contents.items()
-        if not path.startswith(("packages/", "provenance/")) or path == "packages/index.html"
+        if not path.startswith("packages/") or path == "packages/index.html"
     ]
     return Manifest(
         channel=Label(channel),
@@ -83,7 +82,7 @@ def small() -> Contents:
         "packages/alpha-1.0-py3-none-any.whl": b"alpha" * 300,
         "packages/alpha-1.0-py3-none-any.whl.metadata": b"Metadata-Version: 2.1\nName: alpha\n",
         "packages/beta-2.0.tar.gz": b"\x1f\x8b" + bytes(range(256)) * 4,
-        "provenance/beta-2.0.tar.gz.json": b"{}",
+        "packages/beta-2.0.tar.gz.44136fa355b3678a.provenance": b"{}",
         f"packages/{LONG}": b"",
         f"packages/{LONG}.metadata": b"x" * 512,
         "README.txt": b"read me\n",
@@ -117,7 +116,8 @@ def chance(seed: int) -> Contents:
         if dice.random() < 0.7:
             contents[f"packages/{filename}.metadata"] = dice.randbytes(dice.choice((0, 1, 512, 700)))
         if dice.random() < 0.2:
-            contents[f"provenance/{filename}.json"] = dice.randbytes(20)
+            provenance = dice.randbytes(20)
+            contents[f"packages/{filename}.{sha256(provenance)[:16]}.provenance"] = provenance
         if dice.random() < 0.8:
             contents[f"simple/{name}/index.html"] = dice.randbytes(dice.choice((1, 512, 600)))
     for path in ("index.html", "packages/index.html", "simple/index.html", "locks/deep/er/pylock.toml", "z"):

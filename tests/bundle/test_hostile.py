@@ -151,7 +151,7 @@ def strange_orders() -> Iterator[tuple[str, bytes]]:
     for index in range(1, len(pieces) - 1):
         yield f"{pieces[index][0]} twice", joined([*pieces[: index + 1], *pieces[index:]])
         yield f"{pieces[index][0]} again at the end", joined([*pieces[:-1], pieces[index], pieces[-1]])
-    for path in ("", "manifest.json", "SHA256SUMS", "packages/", "simple/", "simple/alpha/", "provenance/", VICTIM):
+    for path in ("", "manifest.json", "SHA256SUMS", "packages/", "simple/", "simple/alpha/", VICTIM):
         yield f"without {path!r} alone", joined([piece for piece in pieces if piece[0] != path])
     yield "without a sidecar", joined([piece for piece in pieces if piece[0] != f"{VICTIM}.metadata"])
     yield "a folder that nothing lies in", joined([p for p in pieces if not p[0].startswith("simple/alpha/index")])

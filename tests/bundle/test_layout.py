@@ -83,8 +83,7 @@ def test_the_order_is_manifest_checksums_files_with_sidecars_members_and_each_fo
         "packages/alpha-1.0-py3-none-any.whl",
         "packages/alpha-1.0-py3-none-any.whl.metadata",
         "packages/beta-2.0.tar.gz",
-        "provenance/",
-        "provenance/beta-2.0.tar.gz.json",
+        "packages/beta-2.0.tar.gz.44136fa355b3678a.provenance",
         f"packages/{LONG}",
         f"packages/{LONG}.metadata",
         "README.txt",
@@ -129,7 +128,7 @@ def with_members(*paths: str) -> Manifest:
 @pytest.mark.parametrize(
     "path",
     ["SHA256SUMS", "sha256sums", "manifest.json", "Manifest.JSON", "packages/x.html", "Packages/index.html", "packages",
-     "provenance/x", "../x", "/x", "a//b", "a/../b", ".hidden", "a/./b", "a\\b", "a b", "a/", ""],
+     "../x", "/x", "a//b", "a/../b", ".hidden", "a/./b", "a\\b", "a b", "a/", ""],
 )  # fmt: skip
 def test_a_member_can_have_no_path_that_the_layout_owns_or_that_leads_away(path: str) -> None:
     with pytest.raises(Malformed, match="not a path for a member"):

@@ -12,8 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner, Result
 
+from pypimirror.cli.config import command
+from pypimirror.cli.voice import Voice
+from pypimirror.errors import UsageFault
+from pypimirror.tree.settings import CLIENTS, SERVERS, UNITS
 from tests.tree.clients import environment
 from tests.tree.example import example
 from tests.tree.helpers import render
@@ -42,6 +48,21 @@ def test_settings_are_all_that_is_printed(program: Program, arguments: tuple[str
     assert not ran.out.endswith("\n\n")
 
 
+def test_help_lists_every_program_under_its_kind(program: Program) -> None:
+    ran = program("config", "--help")
+    assert ran.code == 0
+    kinds = re.split(r"^(\w[\w ]*)(?: \(.*\))?:$", ran.out, flags=re.MULTILINE)
+    listed = {
+        kind: re.findall(r"^  ([a-z-]+)  +\S", text, re.MULTILINE)
+        for kind, text in zip(kinds[1::2], kinds[2::2], strict=True)
+    }
+    assert {kind: names for kind, names in listed.items() if kind != "Options"} == {
+        "Clients": [*CLIENTS],
+        "Servers": [*SERVERS],
+        "Bundles that arrive": [*UNITS],
+    }
+
+
 def test_a_relative_path_is_that_of_this_folder(program: Program) -> None:
     (program.work / "tree").mkdir()
     here = program.work.as_uri()
@@ -54,14 +75,18 @@ def test_a_relative_path_is_that_of_this_folder(program: Program) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "hint"),
     [
-        ((), "Missing argument 'CLIENT'", "config --help"),
-        (("apache",), "'apache' is not one of 'pip', 'uv', 'nginx'", "config --help"),
+        ((), "Missing argument 'PROGRAM'", "config --help"),
+        (("iis",), "'iis' is not one of 'pip', 'uv', 'poetry'", "config --help"),
         (("pip",), "name one of them: --url", "config --help"),
         (("pip", "--url", "http://m/", "--tree", "/x"), "name one of them: --url", "config --help"),
         (("nginx", "--url", "http://m/"), "nginx needs both", "config --help"),
         (("nginx", "--tree", "/x"), "nginx needs both", "config --help"),
-        (("nginx", "--tree", "/x", "--url", "http://m/", "--find-links"), "is for pip and uv", "config --help"),
-        (("nginx", "--tree", "/x", "--url", "/x"), "nginx is reached by http", "the address that clients"),
+        (
+            ("nginx", "--tree", "/x", "--url", "http://m/", "--find-links"),
+            "--find-links is for clients",
+            "config --help",
+        ),
+        (("nginx", "--tree", "/x", "--url", "/x"), "a server is reached by http", "the address that clients"),
         (("nginx", "--tree", "/x$y", "--url", "http://m/"), "can't be written into nginx's settings", "rename"),
         (("pip", "--url", "mirror:8080/pypi"), "does not say how", "write http://mirror:8080/pypi"),
         (("uv", "--url", "http://u:s3cret@m/"), "http://****@m/ can't be used", "netrc"),
@@ -78,6 +103,69 @@ def test_what_can_not_be_meant_is_told_with_a_hint(
     assert hint in ran.err
     assert "s3cret" not in ran.err
     assert "Traceback" not in ran.err
+
+
+def _asked(*arguments: str) -> Result:
+    """The command in this process: a good part of a second less than a whole run."""
+    return CliRunner().invoke(command, arguments, obj=Voice())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("pdm", "--url", "http://mirror/", "--find-links"), 'url = "http://mirror/packages/index.html"'),
+        (("poetry", "--url", "http://m/", "--channel", "team"), 'url = "http://m/channels/team/simple/"'),
+        (("pip", "--url", "https://m/", "--ca", "/etc/our ca.pem"), "cert = /etc/our ca.pem"),
+        (("pipx", "--tree", "/srv/pypi"), "export PIP_INDEX_URL='file:///srv/pypi/simple/'"),
+        (("tox", "--url", "http://m/"), "    PIP_TRUSTED_HOST = m"),
+        (("caddy", "--tree", "/srv/pypi", "--url", "http://mirror:8080/"), "http://mirror:8080 {"),
+        (
+            ("apache", "--tree", "/x", "--url", "https://m/", "--tls", "/c.pem", "/k.pem", "--auth", "/p"),
+            '    SSLCertificateKeyFile "/k.pem"',
+        ),
+        (("systemd-watch", "--tree", "/srv/pypi", "--drop", "/srv/new"), "PathChanged=/srv/new"),
+    ],
+)
+def test_each_program_has_its_settings(arguments: tuple[str, ...], line: str) -> None:
+    ran = _asked(*arguments)
+    assert ran.exit_code == 0
+    assert line in ran.stdout.splitlines()
+
+
+def test_settings_are_the_same_each_time() -> None:
+    options = {"--url": "http://m/", "--tree": "/srv/pypi", "--drop": "/srv/new"}
+    for names, wanted in ((CLIENTS, ["--url"]), (SERVERS, ["--url", "--tree"]), (UNITS, ["--drop", "--tree"])):
+        for name in names:
+            arguments = [name, *(each for option in wanted for each in (option, options[option]))]
+            first, second = _asked(*arguments), _asked(*arguments)
+            assert first.stdout == second.stdout
+            assert first.stdout.startswith("# ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        (("pip", "--url", "http://m/", "--auth", "/x"), "--auth is for servers", ""),
+        (("pip", "--url", "http://m/", "--tls", "/x", "/y"), "--tls is for servers", ""),
+        (("nginx", "--tree", "/x", "--url", "http://m/", "--ca", "/x"), "--ca is for clients", ""),
+        (("nginx", "--tree", "/x", "--url", "http://m/", "--channel", "x"), "--channel is for", ""),
+        (("systemd-watch", "--tree", "/x", "--drop", "/y", "--url", "http://m/"), "--url is for", ""),
+        (("systemd-watch", "--tree", "/x"), "needs both: --drop", ""),
+        (("systemd-render", "--tree", "/x", "--drop", "/x/y"), "inside of the tree", "beside the tree"),
+        (("systemd", "--tree", "/x", "--url", "http://m/", "--auth", "/x"), "can't ask for passwords", "nginx, caddy"),
+        (("nginx", "--tree", "/x", "--url", "http://m/", "--tls", "/c", "/k"), "is plain http", "https:"),
+        (("nginx", "--tree", "/x", "--url", "https://m/", "--tls", "/c"), "requires 2 arguments", ""),
+        (("pip", "--url", "http://m/", "--channel", "../x"), "no channel can have that name", "show TREE"),
+        (("pip", "--url", "http://m/", "--ca", "/x"), "has no certificate to check", "https:"),
+        (("poetry", "--tree", "/x"), "poetry installs from http: and https: alone", "pypimirror serve"),
+    ],
+)
+def test_an_option_that_means_nothing_here_is_refused(arguments: tuple[str, ...], error: str, hint: str) -> None:
+    with pytest.raises((UsageFault, click.UsageError)) as caught:
+        command.main(list(arguments), standalone_mode=False, obj=Voice())
+    assert error in str(caught.value)
+    assert getattr(caught.value, "exit_code", None) == 2
+    assert hint in getattr(caught.value, "hint", "")
 
 
 # ---- serve ----------------------------------------------------------------------------------------------------------

@@ -434,7 +434,7 @@ def test_a_tree_that_is_published_twice_meanwhile_is_looked_at_again(
     views: list[View] = [stale]
     monkeypatch.setattr(show_source, "look", lambda path: views.pop() if views else look(path))
     assert facts(tree)["generation"] == 3
-    (tree / ".pypimirror" / "manifests" / f"{look(tree).contents.accepted[0].digest}.json").unlink()
+    (tree / ".pypimirror" / "manifests" / f"{look(tree).contents.accepted[0].source.digest}.json").unlink()
     with pytest.raises(IntegrityFault, match="it is missing"):
         run(tree)
 

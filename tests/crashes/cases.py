@@ -1,4 +1,4 @@
-"""What is tried: three fixtures, each as bundling, importing, publishing and both at once, linked and plain."""
+"""What is tried: three fixtures, each as bundling, importing, publishing and both at once, linked and plain; upkeep."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pypimirror import inhouse, upkeep
 from pypimirror.bundle.reader import open_bundle
 from pypimirror.bundle.writer import write_bundle
 from pypimirror.disk import Disk
@@ -18,11 +19,13 @@ from pypimirror.model.names import Sha256, file_name
 from pypimirror.tree.folder import open_tree
 from pypimirror.tree.importing import import_bundle
 from pypimirror.tree.publish import publish
+from pypimirror.tree.revise import Edit
+from pypimirror.tree.view import look
 from tests.crashes.faults import Failing
 from tests.crashes.journal import Journal, Place, lay_out, scan
-from tests.tree.helpers import NOW, MemoryBundle, QuickDisk, bundle, channels, fake, sample, snapshot
+from tests.tree.helpers import NOW, MemoryBundle, QuickDisk, bundle, channels, fake, sample, snapshot, wheel
 
-__all__ = ["BUNDLING", "CASES", "TREES", "Case", "Exhibit", "Playground", "exhibit", "sources"]
+__all__ = ["ADDING", "BUNDLING", "CASES", "TREES", "UPKEEP", "Case", "Exhibit", "Playground", "exhibit", "sources"]
 
 OLD, NEW, NEWEST = 1_790_000_000, 1_790_000_100, 1_790_000_200
 A0, A1, A2, B1, C1 = (fake(f"{stem}-py3-none-any.whl") for stem in ("a-0.9", "a-1.0", "a-2.0", "b-1.0", "c-1.0"))
@@ -33,18 +36,23 @@ E1, F1 = (fake(f"{stem}-py3-none-any.whl") for stem in ("e-1.0", "f-1.0"))
 ZEROTH = bundle(A0, B1, sequence=OLD)
 FIRST = bundle(A1, B1, B1_CP312, sequence=NEW)
 SECOND = bundle(A1.but(yanked="bad"), A2, B1_CP313, C1, sequence=NEWEST)
+TINY = bundle(A1, sequence=NEW)
 INSIDE = bundle(TWIN, E1, F1, channel="inside", sequence=NEW)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that is done to a folder. ``own`` is the part of it that may change."""
+    """One thing that is done to a folder. ``own`` is the part of it that may change.
+
+    ``drops``: what only the state before had is to leave.
+    """
 
     name: str
     prepare: Callable[[Path], None]
     run: Callable[[Path, Disk], None]
     own: str
     plain: bool = False
+    drops: bool = False
 
     @property
     def is_tree(self) -> bool:
@@ -96,7 +104,7 @@ def sources(each: MemoryBundle) -> dict[str, Path | bytes]:
 
 @functools.cache
 def _tar(name: str, carried: tuple[str, ...] | None = None) -> bytes:
-    each = {"zeroth": ZEROTH, "first": FIRST, "second": SECOND, "inside": INSIDE}[name]
+    each = {"zeroth": ZEROTH, "first": FIRST, "second": SECOND, "tiny": TINY, "inside": INSIDE}[name]
     target = io.BytesIO()
     names = None if carried is None else frozenset(map(file_name, carried))
     write_bundle(each.manifest, sources(each), target, carried=names, members=carried is None)
@@ -135,7 +143,7 @@ def _world(world: Path) -> None:
     (world / "medium").mkdir(parents=True)
     (world / "somebody").mkdir()
     (world / "somebody" / "notes.txt").write_text("not ours")
-    for name in ("zeroth", "first", "second"):
+    for name in ("zeroth", "first", "second", "tiny"):
         (world / "medium" / name).write_bytes(_tar(name))
     (world / "medium" / "one").write_bytes(_tar("inside", (E1.file.filename,)))
     (world / "medium" / "two").write_bytes(_tar("inside", (F1.file.filename,)))
@@ -244,9 +252,113 @@ def _bundle_cases() -> Iterable[Case]:
         )
 
 
+# ---- upkeep ----------------------------------------------------------------------------------------------------------
+
+
+_LONG_AFTER = 4_000_000_000
+"""Times are not kept where a world is laid out, and what was just written is in its grace."""
+
+
+def _withdraw(tree: Path, disk: Disk) -> None:
+    upkeep.withdraw(tree, {(A0.file.project, A0.file.version)}, reason="bad", now=NOW, disk=disk)
+
+
+def _rollback(tree: Path, disk: Disk) -> None:
+    """As a person does it who looks first: one who asks twice is turned back and forth."""
+    if [each.source.digest for each in look(tree).contents.accepted] == [ZEROTH.digest]:
+        with open_tree(tree, disk=disk) as opened:
+            publish(opened, now=NOW)
+    else:
+        upkeep.rollback(tree, now=NOW, disk=disk)
+
+
+def _prune(tree: Path, disk: Disk) -> None:
+    upkeep.prune(tree, now=_LONG_AFTER, disk=disk)
+
+
+def _keep(tree: Path, disk: Disk) -> None:
+    upkeep.prune(tree, now=NOW, keep=1, disk=disk)
+
+
+def _clear(tree: Path, disk: Disk) -> None:
+    upkeep.prune(tree, now=NOW, keep=1, at_once=True, disk=disk)
+
+
+def _gzip(tree: Path, disk: Disk) -> None:
+    with open_tree(tree, disk=disk) as opened:
+        publish(opened, now=NOW, edit=Edit(gzip=True))
+
+
+def _no_gzip(tree: Path, disk: Disk) -> None:
+    with open_tree(tree, disk=disk) as opened:
+        publish(opened, now=NOW, edit=Edit(gzip=False))
+
+
+def _upkeep_cases(*, plain: bool) -> Iterable[Case]:
+    def prepare(world: Path, *, replace: bool, gzip: bool) -> None:
+        _world(world)
+        for name in ("zeroth", "tiny"):
+            _take_in(
+                world, "tree", [name], plain=plain, disk=QuickDisk(), replace=channels("default") if replace else ()
+            )
+        if gzip:
+            _gzip(world / "tree", QuickDisk())
+
+    cases: tuple[tuple[str, str, Callable[[Path, Disk], None]], ...] = (
+        ("withdraw", "", _withdraw),
+        ("rollback", "", _rollback),
+        ("prune", "replace", _prune),
+        ("keep", "", _keep),
+        ("clear", "", _clear),
+        ("gzip", "", _gzip),
+        ("no-gzip", "gzip", _no_gzip),
+    )
+    for name, before, run in cases:
+        yield Case(
+            f"{name}-{'plain' if plain else 'linked'}",
+            functools.partial(prepare, replace=before == "replace", gzip=before == "gzip"),
+            lambda world, disk, run=run: run(world / "tree", disk),  # type: ignore[misc]  # bound now
+            "tree",
+            plain,
+            drops=run in (_prune, _clear),
+        )
+
+
+# ---- in-house --------------------------------------------------------------------------------------------------------
+
+
+def _adding_cases(*, plain: bool) -> Iterable[Case]:
+    """A file of our own that begins to hide a project; and, without links, the next one of the same channel."""
+    offered = [wheel("a", "7.0"), wheel("h", "2.0")]
+
+    def prepare(world: Path, *, before: int) -> None:
+        _world(world)
+        _take_in(world, "tree", ["tiny"], plain=plain, disk=QuickDisk())
+        (world / "dist").mkdir()
+        for each in offered:
+            (world / "dist" / each.file.filename).write_bytes(each.data)
+        if before:
+            run(world, QuickDisk(), begin=0, end=before)
+
+    def run(world: Path, disk: Disk, *, begin: int, end: int) -> None:
+        files = [world / "dist" / each.file.filename for each in offered[begin:end]]
+        inhouse.add(world / "tree", files, now=NOW, disk=disk)
+
+    begin = 1 if plain else 0
+    yield Case(
+        "add-more-plain" if plain else "add-linked",
+        functools.partial(prepare, before=begin),
+        functools.partial(run, begin=begin, end=begin + 1),
+        "tree",
+        plain,
+    )
+
+
 BUNDLING = tuple(_bundle_cases())
 TREES = (*_tree_cases(plain=False), *_tree_cases(plain=True))
-CASES = {case.name: case for case in (*BUNDLING, *TREES)}
+UPKEEP = (*_upkeep_cases(plain=False), *_upkeep_cases(plain=True))
+ADDING = (*_adding_cases(plain=False), *_adding_cases(plain=True))
+CASES = {case.name: case for case in (*BUNDLING, *TREES, *UPKEEP, *ADDING)}
 
 
 @functools.cache

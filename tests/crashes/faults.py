@@ -23,7 +23,7 @@ CODES = {
 
 _OPERATIONS = (
     "create", "reopen", "write", "truncate", "sync_file", "sync_folder", "sync_all", "make_folder", "rename", "link",
-    "symlink", "remove", "remove_folder", "set_time", "lock", "free",
+    "symlink", "remove", "remove_folder", "set_time", "set_mode", "lock", "free",
 )  # fmt: skip
 
 

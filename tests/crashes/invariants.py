@@ -1,7 +1,8 @@
 """The one judge: what must be true after every fault, and after the same command was run again.
 
 V1  what is served is one whole generation, the old one or the new one (a plain tree promises less, see below);
-V2  files that the current or the previous generation names still have their hashes;
+V2  files that the current or the previous generation names still have their hashes; a withdrawn one leaves at once,
+    and what only the previous one had may leave where a prune is to remove it;
 V3  nothing unverified is believed: a file in ``incoming/`` may be what a crash left (names there are not synced), so
     the code hashes before it believes, and the second run proves it; temporary files are gone after it;
 V4  the same command, run again, completes, and leaves byte for byte what a run without a fault leaves;
@@ -16,12 +17,16 @@ folder's pages may be of two generations until the next run.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from pypimirror.bundle.reader import open_bundle
 from pypimirror.errors import DiskFault, PypimirrorError
+from pypimirror.tree import contents
+from pypimirror.tree.inventory import taken_back
+from pypimirror.tree.layout import Layout
+from pypimirror.tree.records import inventory_of
+from pypimirror.tree.view import look
 from tests.crashes.cases import Case, Exhibit, served
 from tests.crashes.faults import CODES, Failing
 from tests.crashes.journal import Place, scan
@@ -54,7 +59,7 @@ def _look(exhibit: Exhibit, world: Path, *, finished: bool) -> Iterator[str]:
     tree = world / case.own
     if not case.plain or finished:
         yield from (f"V1 {fault}" for fault in check_tree(tree))
-    yield from (f"V2 {fault}" for fault in _kept(tree, plain=case.plain))
+    yield from (f"V2 {fault}" for fault in _kept(tree, case, finished=finished))
 
 
 def _difference(exhibit: Exhibit, seen: dict[str, bytes]) -> str:
@@ -80,23 +85,35 @@ def _weaker(exhibit: Exhibit, tree: Path, seen: dict[str, bytes]) -> Iterator[st
                 yield f"{page.relative_to(tree)} names {name}, which is missing or not what it says"
 
 
-def _kept(tree: Path, *, plain: bool) -> Iterator[str]:
+def _kept(tree: Path, case: Case, *, finished: bool) -> Iterator[str]:
     """The files of the current and of the previous generation, by what each says of itself."""
     inside = tree / ".pypimirror"
-    if plain:
+    if case.plain:
         said = [path for path in (tree / "manifest.json", inside / "previous.json") if path.exists()]
         said = said[:1]  # what left by the step before this one has had its time
     elif (inside / "current").is_symlink():
         current = int((inside / "current").readlink().name)
         numbers = [int(each.name) for each in (inside / "generations").iterdir() if int(each.name) <= current]
         said = [inside / "generations" / str(number) / "manifest.json" for number in sorted(numbers)[-2:]]
+        said = [path for path in said if path.exists() or path is said[-1]]  # the older one may be about to leave
     else:
         said = []
-    for path in said:
-        for name, facts in json.loads(path.read_bytes())["files"].items():
-            if not name.startswith("packages/") or name == "packages/index.html":
+    at = Layout(tree)
+    states = [inventory_of(at, contents.parse(path.read_bytes())) for path in said]
+    gone = taken_back(states[0], states[-1]) if states else set()
+    if finished:
+        view = look(tree)
+        left = {
+            name for name in taken_back(view.previous_inventory(), view.inventory()) if (at.packages / name).exists()
+        }
+        yield from (f"{name} was withdrawn, and is still there" for name in left)
+    if case.drops:
+        said, states = said[-1:], states[-1:]
+    for path, state in zip(said, states, strict=True):
+        for name, facts in state.packages.items():
+            if name in gone and state is not states[-1]:
                 continue
-            if not (tree / name).is_file() or _sha256(tree / name) != facts["sha256"]:
+            if not (tree / "packages" / name).is_file() or _sha256(tree / "packages" / name) != facts.sha256:
                 yield f"{name} of {path.relative_to(tree)} is missing or has other bytes"
 
 
@@ -156,7 +173,8 @@ def judge_fault(exhibit: Exhibit, world: Path, disk: Failing, number: int, error
         if error.code != CODES[number] or not error.hint or exhibit.case.own.rpartition("/")[2] not in str(error):
             faults.append(f"V5 {error.code}: {error} ({error.hint or 'no hint'})")
         changed = exhibit.served_before != exhibit.served_after
-        if done and changed and not disk.first.startswith("sync_"):  # it is there, but may not be after a power loss
+        # It is there, but may not be after a power loss; or what comes after it failed, as it is told.
+        if done and changed and not disk.first.startswith("sync_") and not exhibit.case.drops:
             faults.append(f"V5 it fails, and the new state is served all the same: {error}")
     if len(disk.told) > 2 * len(exhibit.operations) + 20:
         faults.append(f"V8 {len(disk.told)} operations, where a run without a fault takes {len(exhibit.operations)}")

@@ -114,7 +114,13 @@ class Time:
     seconds: int
 
 
-Event = Change | Content | Sync | Time
+@dataclass(frozen=True, slots=True)
+class Mode:
+    number: Number
+    mode: int
+
+
+Event = Change | Content | Sync | Time | Mode
 
 
 @dataclass(slots=True)
@@ -145,6 +151,8 @@ class State:
             self.inodes[event.number].live = event.data
         elif isinstance(event, Time):
             self.inodes[event.number].time = event.seconds
+        elif isinstance(event, Mode):
+            self.inodes[event.number].mode = event.mode
         else:
             self._sync(event)
 
@@ -331,6 +339,10 @@ class Journal(QuickDisk):
     def set_time(self, path: Path, seconds: int) -> None:
         super().set_time(path, seconds)
         self._tell("set_time", path, Time(self._number(path), seconds))
+
+    def set_mode(self, path: Path, mode: int) -> None:
+        super().set_mode(path, mode)
+        self._tell("set_mode", path, Mode(self._number(path), mode))
 
 
 def _name(file: BinaryIO) -> str:

@@ -21,7 +21,7 @@ from pypimirror.disk import FILE_MODE
 from pypimirror.errors import BusyFault
 from tests.crashes.cases import Playground
 from tests.crashes.worker import own_bundle
-from tests.tree.helpers import QuickDisk, check_tree, links, names_under, render
+from tests.tree.helpers import QuickDisk, check_pages, check_tree, links, names_under, render
 from tests.worlds import environment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops processes by signals")
@@ -52,13 +52,15 @@ def client_sees(tree: Path, view: Path) -> list[str] | None:
         return None
     generation = tree / ".pypimirror" / "generations" / str(before)
     view.mkdir()
+    (view / "simple").mkdir()
     for name, target in (
-        ("simple", generation / "simple"), ("packages", tree / "packages"), ("index.html", generation / "index.html"),
-        ("manifest.json", generation / "manifest.json"),
+        ("packages", tree / "packages"), ("index.html", generation / "index.html"),
+        ("simple/index.html", generation / "simple.html"), ("simple/index.json", generation / "simple.json"),
+        *((f"simple/{path.name}", path) for path in generation.glob("simple/*/*")),
     ):  # fmt: skip
         (view / name).symlink_to(target)
     try:
-        faults = check_tree(view)
+        faults = check_pages(view)
     except (OSError, ValueError) as error:
         faults = [repr(error)]
     after = number_of(tree)

@@ -17,6 +17,7 @@ Fault = tuple[int, int, bool, bool]
 """Which operation, the error number, whether for ever, whether after half of a write."""
 
 WHOLE = [name for name in CASES if name.startswith(("render", "bundle"))]
+SOME_UPKEEP = ["withdraw-plain", "clear-plain", "rollback-linked", "gzip-linked"]
 
 
 def some(found: Exhibit) -> Iterator[Fault]:
@@ -58,7 +59,7 @@ def judge(play: Playground, found: Exhibit, faults: Iterator[Fault], tally: Coun
     return torn
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", [*WHOLE, *SOME_UPKEEP])
 def test_an_operation_that_fails_is_told_and_undone_and_a_rerun_finishes(
     name: str, play: Playground, quick_folder: Path, tally: Counter[str]
 ) -> None:

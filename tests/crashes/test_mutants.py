@@ -8,6 +8,7 @@ import __future__
 
 import inspect
 import random
+import textwrap
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,21 +18,22 @@ from typing import Any
 import pytest
 
 from pypimirror.bundle import beside, writer
-from pypimirror.tree import folder, plain, publish, stock
+from pypimirror.tree import folder, linked, plain, publish, stock
 from tests.crashes.cases import CASES, Playground, exhibit, journal
 from tests.crashes.test_power import kills, power_losses, violations
 
 
 def mutated(module: ModuleType, name: str, *pairs: tuple[str, str]) -> Callable[..., Any]:
     """The function with text of it replaced; each text must be there."""
-    source = inspect.getsource(getattr(module, name))
+    owner, _, method = name.rpartition(".")
+    source = textwrap.dedent(inspect.getsource(getattr(getattr(module, owner) if owner else module, method)))
     for old, new in pairs:
         assert source.count(old) == 1, f"{name} no longer says {old!r}: adapt the mutant"
         source = source.replace(old, new)
     names = dict(vars(module))
     flags = __future__.annotations.compiler_flag
     exec(compile(source, str(module.__file__), "exec", flags, dont_inherit=True), names)  # noqa: S102 - our own source
-    changed: Callable[..., Any] = names[name]
+    changed: Callable[..., Any] = names[method]
     return changed
 
 
@@ -76,13 +78,14 @@ def test_a_sync_that_is_left_out_is_found(mutant: str, play: Playground, quick_f
     assert found_by(play, quick_folder, name, ignored=ignored)
 
 
-AFTER = "            tree.advance(contents)\n"  # in publish: the swap is done
+AFTER = "        tree.advance(contents)\n"  # in run: the swap is done
+MOVES = "    for move in moves.steps:\n        moves.stock.carry_out(move)\n"
 
 STEPS: dict[str, tuple[str, ModuleType, str, tuple[tuple[str, str], ...]]] = {
     "swap-before-pages": (
         "render-second-linked",
-        publish,
-        "_publish_linked",
+        linked,
+        "LinkedPress.publish",
         (
             _then(
                 '    disk.make_folder(folder / "simple")\n',
@@ -93,30 +96,40 @@ STEPS: dict[str, tuple[str, ModuleType, str, tuple[tuple[str, str], ...]]] = {
     ),
     "stable-links-after-swap": (
         "render-first-linked",
-        publish,
-        "_publish_linked",
+        linked,
+        "LinkedPress.publish",
         (
-            _without("    _make_stable_links(tree)\n"),
-            _then("    disk.sync_folder(at.mark)\n", "    _make_stable_links(tree)\n"),
+            _without("    self._make_stable_links(contents)\n"),
+            _then("    disk.sync_folder(at.mark)\n", "    self._make_stable_links(contents)\n"),
+        ),
+    ),
+    "shards-after-swap": (
+        "render-second-linked",
+        linked,
+        "LinkedPress.publish",
+        (
+            _without("    self._make_shards(folder, contents)\n"),
+            _then("    disk.sync_folder(at.mark)\n", "    self._make_shards(folder, contents)\n"),
         ),
     ),
     "manifest-kept-after-swap": (
         "render-second-linked",
         publish,
-        "publish",
+        "_Publication._publish",
         (
-            _without("            _keep_manifests(tree, composition)\n"),
-            _then(AFTER, "            _keep_manifests(tree, composition)\n"),
+            _without("    self._keep_manifests(revision)\n"),
+            _then("    self._press.publish(contents, roots, locks)\n", "    self._keep_manifests(revision)\n"),
         ),
     ),
     "old-files-go-before-the-swap": (
         "render-second-linked",
         publish,
-        "publish",
+        "_Publication.run",
         (
             _then(
-                "        for move in moves:\n            stock.carry_out(move)\n",
-                "        for name in tree.contents.packages.keys() - wanted.keys():\n"
+                MOVES,
+                "    for each in revision.projects.values():\n"
+                "        for name in (each.before.files.keys() if each.before else set()) - each.files.keys():\n"
                 "            tree.disk.remove(tree.at.packages / name)\n",
             ),
         ),
@@ -124,17 +137,14 @@ STEPS: dict[str, tuple[str, ModuleType, str, tuple[tuple[str, str], ...]]] = {
     "files-after-pages": (
         "render-second-plain",
         publish,
-        "publish",
-        (
-            _without("        for move in moves:\n            stock.carry_out(move)\n"),
-            _then(AFTER, "            for move in moves:\n                stock.carry_out(move)\n"),
-        ),
+        "_Publication.run",
+        (_without(MOVES), _then(AFTER, "        for move in moves.steps:\n            moves.stock.carry_out(move)\n")),
     ),
-    "plain-manifest-not-after-pages": (
+    "plain-begun-without-a-mark": (
         "render-second-plain",
         plain,
-        "publish_plain",
-        (_without("    settle(disk, *sorted(folders - {at.root.parent}))\n"),),
+        "PlainPress.publish",
+        (('        put(disk, at.unfinished, replaced, part=at.incoming / "unfinished.part")\n', "        pass\n"),),
     ),
     "bundle-under-its-name-at-once": (
         "bundle-second",
@@ -159,23 +169,16 @@ STEPS: dict[str, tuple[str, ModuleType, str, tuple[tuple[str, str], ...]]] = {
     ),
 }
 
-HOMES: dict[str, list[ModuleType]] = {
-    "_publish_linked": [publish],
-    "publish_plain": [publish],
-    "beside": [writer],
-}
-
 
 @pytest.mark.parametrize("mutant", STEPS)
 def test_steps_in_another_order_are_found(
     mutant: str, play: Playground, quick_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.crashes import cases  # noqa: PLC0415 - patched here
-
     name, module, function, pairs = STEPS[mutant]
     exhibit(CASES[name], quick_folder)
-    for home in HOMES.get(function, [cases]):
-        monkeypatch.setattr(home, function, mutated(module, function, *pairs))
+    owner, _, method = function.rpartition(".")
+    home = getattr(module, owner) if owner else writer
+    monkeypatch.setattr(home, method, mutated(module, function, *pairs))
     assert found_by(play, quick_folder, name)
 
 

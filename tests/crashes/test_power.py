@@ -16,7 +16,8 @@ from tests.crashes.losses import EVERYTHING, left, losses
 
 RENDERS = [name for name in CASES if name.startswith(("render", "bundle", "publish-first-linked"))]
 each_case = pytest.mark.parametrize("name", CASES)
-each_whole_case = pytest.mark.parametrize("name", RENDERS)
+SOME_UPKEEP = ["withdraw-linked", "clear-linked", "rollback-plain", "keep-plain"]
+each_whole_case = pytest.mark.parametrize("name", [*RENDERS, *SOME_UPKEEP])
 
 
 def kills(record: Journal) -> Iterator[tuple[str, Place]]:

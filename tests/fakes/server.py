@@ -412,7 +412,7 @@ class FakeServer:
         return json.dumps(page).encode()
 
     def html_page(self, project: str, files: list[ServedFile]) -> bytes:
-        """PEP 503 and 592, 629, 714."""
+        """PEP 503 and 592, 629, 714, 740."""
         lines = ["<!DOCTYPE html>", '<meta name="pypi:repository-version" content="1.4">', f"<title>{project}</title>"]
         for served in files:
             fragment = next((f"#{name}={value}" for name, value in served.hashes.items()), "")
@@ -426,6 +426,8 @@ class FakeServer:
                 attributes["data-yanked"] = "" if served.yanked is True else served.yanked
             if served.requires_python is not None:
                 attributes["data-requires-python"] = served.requires_python
+            if served.provenance is not None:
+                attributes["data-provenance"] = served.provenance
             text = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items())
             lines.append(f"<a {text}>{served.filename}</a><br>")
         return "\n".join(lines).encode()

@@ -26,6 +26,8 @@ __all__ = [
     "WISHES",
     "Site",
     "environment",
+    "find_nginx",
+    "free_port",
     "http_server",
     "installed",
     "nginx",
@@ -35,6 +37,7 @@ __all__ = [
     "pip",
     "settings",
     "uv",
+    "wait_for",
 ]
 
 WISHES = ["plain-thing", "yanked-thing==1.1", "epoch-thing", "local-thing", "Odd.Name", "from_source"]
@@ -199,8 +202,12 @@ http {{
 """
 
 
+def find_nginx() -> str | None:
+    return shutil.which("nginx", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/usr/local/sbin")
+
+
 def nginx_program() -> str:
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/usr/local/sbin")
+    program = find_nginx()
     if program is None:
         pytest.skip("no nginx here")
     return program
@@ -230,7 +237,7 @@ def nginx(work: Path, conf: Callable[[int], str], *, path: str = "/", stranger: 
         port = free_port()
         with subprocess.Popen(nginx_command(work, conf(port), stranger=stranger)) as process:
             try:
-                if _answers(process, f"http://127.0.0.1:{port}{path}index.html"):
+                if wait_for(process, f"http://127.0.0.1:{port}{path}index.html"):
                     yield Site(f"http://127.0.0.1:{port}{path}", lambda: log.read_text("utf-8").splitlines())
                     return
             finally:
@@ -239,7 +246,7 @@ def nginx(work: Path, conf: Callable[[int], str], *, path: str = "/", stranger: 
     raise AssertionError(f"nginx does not answer: {(work / 'error.log').read_text('utf-8')}")
 
 
-def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
+def wait_for(process: subprocess.Popen[bytes], url: str) -> bool:
     """Whether the server that *process* is to be answers within half a minute."""
     for _ in range(600):
         if process.poll() is not None:

@@ -26,6 +26,7 @@ from pypimirror.tree.compose import Accepted
 from pypimirror.tree.folder import open_tree
 from pypimirror.tree.importing import Imported, import_bundle
 from pypimirror.tree.publish import Published, publish
+from pypimirror.tree.view import look
 from tests.fakes.archives import make_sdist, make_wheel, make_zip
 
 NOW = 1_795_000_000
@@ -45,12 +46,15 @@ class Sample:
     file: BundledFile
     data: bytes
     metadata: bytes | None
+    provenance: bytes | None = None
 
     def but(self, **changes: Any) -> Sample:
         return replace(self, file=replace(self.file, **changes))
 
 
-def sample(filename: str, data: bytes, metadata: bytes | None, **attributes: Any) -> Sample:
+def sample(
+    filename: str, data: bytes, metadata: bytes | None, *, provenance: bytes | None = None, **attributes: Any
+) -> Sample:
     parsed = parse_file_name(filename)
     values: dict[str, Any] = {
         "requires_python": None,
@@ -61,6 +65,7 @@ def sample(filename: str, data: bytes, metadata: bytes | None, **attributes: Any
         "metadata": None if metadata is None else Sidecar(sha256=sha256(metadata), size=len(metadata)),
         "index": "index",
         "build_requires": None if parsed.is_wheel else (),
+        "provenance": None if provenance is None else Sidecar(sha256=sha256(provenance), size=len(provenance)),
     }
     file = BundledFile(
         filename=parsed.filename,
@@ -70,7 +75,7 @@ def sample(filename: str, data: bytes, metadata: bytes | None, **attributes: Any
         size=len(data),
         **(values | attributes),
     )
-    return Sample(file, data, metadata)
+    return Sample(file, data, metadata, provenance)
 
 
 def fake(filename: str, data: bytes = b"", **attributes: Any) -> Sample:
@@ -135,15 +140,24 @@ def make_manifest(
     channel: str = "default",
     sequence: int = 1_790_000_000,
     statuses: Mapping[str, tuple[str, str]] | None = None,
+    locations: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] | None = None,
     pins: Mapping[str, str] | None = None,
     constraints: tuple[str, ...] = (),
 ) -> Manifest:
-    """A manifest that passes its own gate. *pins* are requirements by file name."""
+    """A manifest that passes its own gate. *pins* are requirements by file name.
+
+    *locations* are what a project tracks, and its alternate locations (PEP 708).
+    """
     files = tuple(sorted((each.file for each in samples), key=lambda file: file.filename))
     by_name = {file.filename: file for file in files}
-    said = statuses or {}
     projects = tuple(
-        BundledProject(name=name, status=said.get(name, ("active", ""))[0], reason=said.get(name, ("active", ""))[1])
+        BundledProject(
+            name=name,
+            status=(statuses or {}).get(name, ("active", ""))[0],
+            reason=(statuses or {}).get(name, ("active", ""))[1],
+            tracks=(locations or {}).get(name, ((), ()))[0],
+            alternate_locations=(locations or {}).get(name, ((), ()))[1],
+        )
         for name in sorted({file.project for file in files})
     )
     pinned = tuple(
@@ -211,6 +225,8 @@ class MemoryBundle:
             yield MemoryMember(SimpleNamespace(path=each.file.path), each.data)
             if each.metadata is not None:
                 yield MemoryMember(SimpleNamespace(path=f"{each.file.path}.metadata"), each.metadata)
+            if each.provenance is not None:
+                yield MemoryMember(SimpleNamespace(path=each.file.provenance_path), each.provenance)
 
 
 def bundle(*samples: Sample, left_out: Iterable[str] = (), **manifest: Any) -> MemoryBundle:
@@ -265,8 +281,19 @@ def links(path: Path) -> list[dict[str, str]]:
 
 def check_tree(root: Path) -> list[str]:
     """V1: whatever a client reaches from the root page is there, and is what the pages say. Empty when all is well."""
+    faults = check_pages(root)
+    if not (root / "simple" / "index.html").exists():
+        return faults
+    for path, said in look(root).inventory().files.items():
+        if not (root / path).is_file() or sha256((root / path).read_bytes()) != said.sha256:
+            faults.append(f"{path} is not what manifest.json says")
+    return faults
+
+
+def check_pages(root: Path) -> list[str]:
+    """V1, as far as pages lead, and not what the tree says of itself."""
     faults: list[str] = []
-    if not (root / "simple").exists():
+    if not (root / "simple" / "index.html").exists():
         return [] if not (root / "index.html").exists() else ["a landing page without an index"]
     projects = [link["text"] for link in links(root / "simple" / "index.html")]
     in_json = json.loads((root / "simple" / "index.json").read_bytes())
@@ -276,9 +303,6 @@ def check_tree(root: Path) -> list[str]:
         faults += _check_project(root, project)
     for link in links(root / "packages" / "index.html"):
         faults += _check_link(root, "packages/", link)
-    for path, said in json.loads((root / "manifest.json").read_bytes())["files"].items():
-        if not (root / path).is_file() or sha256((root / path).read_bytes()) != said["sha256"]:
-            faults.append(f"{path} is not what manifest.json says")
     return faults
 
 
@@ -309,10 +333,11 @@ def _check_link(root: Path, base: str, link: Mapping[str, str]) -> list[str]:
 
 def snapshot(root: Path) -> dict[str, bytes]:
     """Every page that is served, by path, and the names of files; nothing of what lies behind."""
-    if not (root / "simple").exists():
+    if not (root / "simple" / "index.html").exists():
         return {}
     pages = [root / "index.html", root / "manifest.json", root / "packages" / "index.html"]
     pages += sorted((root / "simple").glob("*.*")) + sorted((root / "simple").glob("*/*"))
+    pages += sorted((root / "channels").glob("*/simple/*/*")) + sorted((root / "locks").glob("*"))
     return {str(page.relative_to(root)): page.read_bytes() for page in pages if page.exists()}
 
 
@@ -320,7 +345,7 @@ def snapshot(root: Path) -> dict[str, bytes]:
 
 _CHANGING = (
     "create", "write", "sync_file", "sync_folder", "sync_all", "make_folder", "rename", "link", "symlink", "remove",
-    "remove_folder", "remove_tree", "set_time",
+    "remove_folder", "remove_tree", "set_time", "set_mode",
 )  # fmt: skip
 
 

@@ -442,3 +442,14 @@ def test_pages_of_text_that_a_bundle_brings_are_text() -> None:
     assert representation("SHA256SUMS").content_type == "application/octet-stream"
     assert representation("packages/index.html").content_type == "text/html; charset=utf-8"
     assert representation("packages/evil.html").content_type == "application/octet-stream"
+
+
+def test_provenance_and_the_old_json_have_types_of_their_own() -> None:
+    of_file = representation("packages/a-1.0-py3-none-any.whl.0123456789abcdef.provenance")
+    assert of_file.content_type == "application/vnd.pypi.integrity.v1+json"
+    assert "immutable" in of_file.cache_control
+    for path in ("pypi/a/json", "simple/a/json", "channels/in-house/simple/a/json"):
+        assert (representation(path).content_type, representation(path).cache_control) == (
+            "application/json",
+            "no-cache",
+        )

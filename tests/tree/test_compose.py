@@ -48,17 +48,6 @@ def test_metadata_that_only_an_older_bundle_had_is_kept() -> None:
     assert compose(map(accepted, bundles)).projects[0].files[0].metadata == file.file.metadata
 
 
-def test_in_a_replaced_channel_only_the_newest_bundle_counts() -> None:
-    bundles = [
-        make_manifest([fake("a-1.0-py3-none-any.whl")], sequence=OLD),
-        make_manifest([fake("b-1.0-py3-none-any.whl")], sequence=NEW),
-        make_manifest([fake("c-1.0-py3-none-any.whl")], sequence=OLD, channel="other"),
-    ]
-    composition = compose(map(accepted, bundles), replaced=channels("default"))
-    assert names(composition) == ["b-1.0-py3-none-any.whl", "c-1.0-py3-none-any.whl"]
-    assert [each.manifest.sequence for each in composition.bundles] == [NEW, OLD]
-
-
 def test_a_project_of_an_upper_channel_hides_the_same_project_below_whole() -> None:
     outside = make_manifest([fake("a-9.0-py3-none-any.whl"), fake("b-1.0-py3-none-any.whl")], channel="default")
     inside = make_manifest([fake("a-1.0-py3-none-any.whl")], channel="inside")
@@ -122,7 +111,8 @@ def test_a_yanked_file_counts_as_pinned_only_by_an_exact_pin(
 ) -> None:
     name = "a-1.0-py3-none-any.whl"
     manifest = make_manifest([fake(name, yanked="")], pins={name: wanted}, constraints=constraints)
-    assert compose([accepted(manifest)]).pinned == ({name} if pinned else set())
+    (project,) = compose([accepted(manifest)]).projects
+    assert project.pinned == ({name} if pinned else set())
 
 
 def test_versions_stand_in_their_order_not_in_that_of_text() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pypimirror.tree.compose import compose
 from pypimirror.tree.fidelity import same_meaning
 from pypimirror.tree.layout import LANDING
-from pypimirror.tree.pages import tree_pages
+from pypimirror.tree.lists import tree_pages
 from tests.tree.example import example
 from tests.tree.helpers import accepted
 
@@ -27,7 +27,7 @@ EVIL = b'<a href="http://files.example/app-9-py3-none-any.whl">x</a>'
 @pytest.mark.parametrize("path", [path for path in PAGES if path != LANDING])
 def test_other_spaces_mean_the_same(path: str) -> None:
     page = PAGES[path]
-    other = page + b"\n" if path.endswith(".json") else page.replace(b"<body>", b"<body> ")
+    other = page + b"\n" if path.endswith("json") else page.replace(b"<body>", b"<body> ")
     assert other != page
     assert same_meaning(path, page, other)
 
@@ -45,6 +45,9 @@ FORGED: dict[str, Callable[[bytes], bytes]] = {
     "a script": lambda page: page.replace(b"</body>", b"<script>alert(1)</script></body>"),
     "a base": lambda page: page.replace(b"<head>", b'<head><base href="http://files.example/">'),
     "a refresh": lambda page: page.replace(b"<head>", b'<head><meta http-equiv="refresh" content="0">'),
+    "another place that it tracks": lambda page: page.replace(
+        b"<title>", b'<meta name="pypi:tracks" content="/simple/x/"><title>'
+    ),
     "no hash": lambda page: re.sub(rb"#sha256=[0-9a-f]+", b"", page),
     "another encoding": lambda page: page.decode().encode("utf-16"),
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pypimirror.tree.pages import bundle_members
+from pypimirror.tree.lists import bundle_members
 from tests.tree.example import example
 from tests.tree.helpers import check_tree, render
 

@@ -47,7 +47,7 @@ def test_a_second_render_is_told_who_is_at_work(tmp_path: Path, holder: subproce
     finally:
         _end(holder)
     assert caught.value.exit_code == 8
-    assert not (tmp_path / "tree" / "simple").exists()
+    assert not (tmp_path / "tree" / "simple" / "index.html").exists()
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
@@ -60,7 +60,7 @@ def test_a_render_can_wait_for_its_turn(tmp_path: Path, holder: subprocess.Popen
     timer = threading.Timer(0.3, _end, [holder])
     timer.start()
     with open_tree(tmp_path / "tree", wait=60) as tree:
-        assert not tree.published
+        assert not tree.contents.is_published
     timer.join()
 
 

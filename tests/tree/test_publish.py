@@ -55,7 +55,15 @@ def test_a_plain_tree_and_a_linked_one_serve_the_same(tmp_path: Path, *, plain: 
     render(tmp_path / "two", FIRST, SECOND, plain=plain)
     render(tmp_path / "one", SECOND, plain=not plain)
     render(tmp_path / "one", FIRST)
-    assert snapshot(tmp_path / "one") == snapshot(tmp_path / "two")
+    one, two = (
+        {
+            path: data
+            for path, data in snapshot(tmp_path / name).items()
+            if not path.startswith("channels/") and not path.endswith("/json")
+        }
+        for name in ("one", "two")
+    )
+    assert one == two
 
 
 @both_kinds
@@ -159,7 +167,8 @@ def test_old_generations_and_pages_that_nobody_refers_to_are_swept(tmp_path: Pat
         render(tree, bundle(fake(f"a-{number}.0-py3-none-any.whl"), B1, sequence=OLD + number))
     inside = tree / ".pypimirror"
     assert sorted(path.name for path in (inside / "generations").iterdir()) == ["4", "5"]
-    assert len(list((inside / "pages").iterdir())) == 3
+    assert len([path for path in (inside / "pages").iterdir() if path.name[:2] in ("a-", "b-")]) == 3
+    assert [len(list((inside / name).iterdir())) for name in ("ledger", "shards")] == [4, 3]
     assert (inside / "current").readlink().as_posix() == "generations/5"
 
 
@@ -335,10 +344,11 @@ def test_a_path_that_leads_out_of_the_tree_is_not_taken_from_its_records(tmp_pat
     tree = tmp_path / "tree"
     render(tree, FIRST)
     said = json.loads((tree / "manifest.json").read_bytes())
-    said["files"]["packages/../../precious"] = {"sha256": "0" * 64, "size": 1}
-    (tree / "manifest.json").write_text(json.dumps(said))
-    with pytest.raises(IntegrityFault, match="not a path of a tree"):
-        render(tree, SECOND)
+    for key, path in (("pages", "../../precious"), ("ledger", "../../../precious"), ("indexes", "..")):
+        lie = said | {key: {**said[key], path: {"sha256": "0" * 64, "size": 1}}}
+        (tree / "manifest.json").write_text(json.dumps(lie))
+        with pytest.raises(IntegrityFault, match="can't be trusted"):
+            render(tree, SECOND)
 
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path) -> None:

@@ -6,14 +6,22 @@ import configparser
 import re
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pypimirror.errors import UsageFault
-from pypimirror.tree.settings import Address, nginx_settings, parse_address, pip_settings, uv_settings
-from tests.tree.clients import environment, nginx_command
+from pypimirror.model.names import label
+from pypimirror.tree.settings import (
+    CLIENTS,
+    Address,
+    Site,
+    Source,
+    client_settings,
+    parse_address,
+    server_settings,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -131,8 +139,13 @@ def test_an_address_that_can_not_be_meant_is_refused_with_a_hint(text: str, what
     ],
 )
 def test_a_host_is_trusted_by_name_where_pip_would_refuse_it(text: str, trusted: str | None) -> None:
+    address = parse_address(text)
     for find_links in (False, True):
-        assert _pip(pip_settings(parse_address(text), find_links=find_links)).get("trusted-host") == trusted
+        source = Source(address=address, find_links=find_links)
+        assert _pip(client_settings("pip", source)).get("trusted-host") == trusted
+        assert _toml("pdm", source)["tool"]["pdm"]["source"][0].get("verify_ssl", True) == (trusted is None)
+    for name in ("pipx", "hatch"):
+        assert _variables(name, Source(address=address)).get("PIP_TRUSTED_HOST") == trusted
 
 
 # ---- texts ----------------------------------------------------------------------------------------------------------
@@ -148,8 +161,16 @@ def _pip(text: str) -> dict[str, str]:
     return dict(parser["global"])
 
 
-def _uv(text: str) -> dict[str, Any]:
-    return tomllib.loads(text)
+def _toml(name: str, source: Source) -> dict[str, Any]:
+    return tomllib.loads(client_settings(name, source))
+
+
+def _variables(name: str, source: Source) -> dict[str, str]:
+    """As a shell reads them."""
+    text = client_settings(name, source)
+    done = subprocess.run(["sh", "-euc", f"{text}\nenv -0"], check=True, capture_output=True, text=True, env={})
+    named = dict(each.split("=", 1) for each in done.stdout.split("\0") if each)
+    return {name: value for name, value in named.items() if name.startswith(("PIP_", "UV_", "SSL_"))}
 
 
 @pytest.mark.parametrize("text", ["http://mirror:1/pypi/", "https://mirror/", "file:///srv/my tree", ODD])
@@ -157,9 +178,9 @@ def test_pip_reads_what_was_meant(text: str) -> None:
     address = parse_address(text)
     trusted = {"trusted-host": "mirror:1"} if text.startswith("http:") else {}
     always = {"disable-pip-version-check": "true", **trusted}
-    assert _pip(pip_settings(address)) == {"index-url": address.index, **always}
+    assert _pip(client_settings("pip", Source(address=address))) == {"index-url": address.index, **always}
     links = {"no-index": "true", "find-links": address.links}
-    assert _pip(pip_settings(address, find_links=True)) == {**links, **always}
+    assert _pip(client_settings("pip", Source(address=address, find_links=True))) == {**links, **always}
     assert " " not in address.links  # pip takes a list of addresses, apart by spaces
 
 
@@ -168,96 +189,114 @@ def test_uv_reads_what_was_meant(text: str) -> None:
     address = parse_address(text)
     fresh = {} if text.startswith("file:") else {"cache-control": {"api": "no-cache"}}
     index = {"name": "mirror", "url": address.index, "default": True, **fresh}
-    assert _uv(uv_settings(address)) == {"index": [index]}
-    assert _uv(uv_settings(address, find_links=True)) == {"no-index": True, "find-links": [address.links]}
-
-
-@pytest.mark.parametrize("text", ["http://mirror:1/pypi/", "https://mirror/", "file:///srv/my tree"])
-def test_texts_are_short_and_ascii(text: str) -> None:
-    for made in (pip_settings, uv_settings):
-        for find_links in (False, True):
-            lines = made(parse_address(text), find_links=find_links).splitlines()
-            assert len(lines) <= 12
-            assert all(len(line) <= 120 and line.isascii() and line.strip() for line in lines)
-
-
-# ---- nginx ----------------------------------------------------------------------------------------------------------
-
-
-def _said(text: str, name: str) -> list[str]:
-    return re.findall(rf"^ *{name} +(.*?);", text, re.MULTILINE)
+    assert _toml("uv", Source(address=address)) == {"index": [index]}
+    assert _toml("uv", Source(address=address, find_links=True)) == {
+        "no-index": True,
+        "find-links": [address.links],
+    }
 
 
 @pytest.mark.parametrize(
-    ("url", "listen", "server_name"),
-    [
-        ("http://mirror.internal:8080/pypi/", "8080", "mirror.internal"),
-        ("http://mirror/", "80", "mirror"),
-        ("http://192.168.1.5:8080/", "8080", "192.168.1.5"),
-        ("http://127.0.0.1:8080/", "127.0.0.1:8080", "127.0.0.1"),
-        ("http://localhost:8080/", "127.0.0.1:8080", "localhost"),
-        ("http://[::1]:8080/", "[::1]:8080", "[::1]"),
-        ("http://[fd00::5]:8080/", "[::]:8080", "[fd00::5]"),
-        ("https://mirror/", "443 ssl", "mirror"),
-        ("https://mirror:8443/", "8443 ssl", "mirror"),
-    ],
+    "text", ["http://mirror:1/pypi/", "https://mirror/", "http://127.0.0.1:1/", "file:///srv/my tree"]
 )
-def test_port_and_name_are_those_of_the_address(url: str, listen: str, server_name: str) -> None:
-    text = nginx_settings(parse_address(url), "/srv/pypi")
-    assert _said(text, "listen") == [listen]
-    assert _said(text, "server_name") == [server_name]
-    assert bool(_said(text, "ssl_certificate")) == url.startswith("https")
+def test_the_other_clients_read_what_was_meant(text: str) -> None:
+    address = parse_address(text)
+    source = Source(address=address)
+    verify = {"verify_ssl": False} if address.is_untrusted else {}
+    assert _toml("pdm", source) == {"tool": {"pdm": {"source": [{"name": "pypi", "url": address.index, **verify}]}}}
+    links = Source(address=address, find_links=True)
+    assert _toml("pdm", links)["tool"]["pdm"]["source"] == [
+        {"name": "pypi", "url": address.links, "type": "find_links", **verify}
+    ]
+    variables = {
+        "PIP_INDEX_URL": address.index,
+        "UV_DEFAULT_INDEX": address.index,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    variables |= {"PIP_TRUSTED_HOST": address.authority} if address.is_untrusted else {}
+    assert _variables("pipx", source) == _variables("hatch", source) == variables
+    tox = configparser.RawConfigParser()
+    tox.read_string(client_settings("tox", source))
+    assert dict(each.split(" = ") for each in tox["testenv"]["set_env"].strip().splitlines()) == {**variables}
+    lines = client_settings("dockerfile", source).replace(" \\\n", " ").splitlines()
+    (line,) = [each for each in lines if not each.startswith("#")]
+    assert dict(each.split("=", 1) for each in line.split()[1:]) == variables
+    if address.host:
+        assert _toml("poetry", source)["tool"]["poetry"]["source"] == [
+            {"name": "mirror", "url": address.index, "priority": "primary"}
+        ]
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_channel_is_an_index_of_its_own(name: str) -> None:
+    source = Source(address=parse_address("https://mirror/pypi/"), channel=label("team+x"))
+    assert "https://mirror/pypi/channels/team%2Bx/simple/" in client_settings(name, source)
+    assert "https://mirror/pypi/simple/" not in client_settings(name, source)
+
+
+HARD = '/srv/o\'ur "ca" $HOME\\n%(x)s `id` #\u00e4.pem'
+
+
+def test_the_path_of_an_authority_is_read_as_it_is() -> None:
+    source = Source(address=parse_address("https://mirror/"), ca=HARD)
+    assert _pip(client_settings("pip", source))["cert"] == HARD
+    assert _toml("pdm", source)["tool"]["pdm"]["source"][0]["ca_certs"] == HARD
+    for name in ("pipx", "hatch"):
+        assert _variables(name, source)["PIP_CERT"] == _variables(name, source)["SSL_CERT_FILE"] == HARD
+    for name, begin in (
+        ("uv", "SSL_CERT_FILE="),
+        ("poetry", "poetry config certificates.mirror.cert "),
+        ("dockerfile", "cp "),
+    ):
+        (word,) = re.findall(
+            rf"^#   {re.escape(begin)}(.*?)(?: mirror-ca\.pem)?$", client_settings(name, source), re.MULTILINE
+        )
+        said = subprocess.run(["sh", "-euc", f"printf %s {word}"], check=True, capture_output=True, text=True)
+        assert said.stdout == HARD
+    with pytest.raises(UsageFault, match="can't be written into tox's settings"):
+        client_settings("tox", source)
+    assert "PIP_CERT = /srv/our ca.pem\n" in client_settings("tox", replace(source, ca="/srv/our ca.pem"))
 
 
 @pytest.mark.parametrize(
-    ("url", "tree"),
+    ("name", "url", "options", "what"),
     [
-        ("http://mirror/", "/srv/$HOME"),
-        ("http://mirror/", "/srv/a\nb"),
-        ("http://mirror/", "/srv/\x07"),
-        ("http://mirror/", "/srv/\udcff"),
-        ("http://mirror/.hidden/", "/srv/pypi"),
-        ("file:///srv/pypi", "/srv/pypi"),
+        ("poetry", "file:///srv/pypi", {}, "http: and https: alone"),
+        ("poetry", "http://m/", {"find_links": True}, "poetry is not told of a list of files"),
+        ("tox", "http://m/", {"find_links": True}, "tox is not told of a list of files"),
+        ("pip", "http://m/", {"find_links": True, "channel": label("team")}, "that of all channels"),
+        ("pip", "http://m/", {"ca": "/ca.pem"}, "has no certificate"),
+        ("pip", "file:///srv/pypi", {"ca": "/ca.pem"}, "has no certificate"),
+        ("pip", "https://m/", {"ca": "/ca\nindex-url = x"}, "can't be written"),
+        ("uv", "https://m/", {"ca": "/ca\r\x1b"}, "can't be written"),
+        ("pdm", "https://m/", {"ca": "/ca\udcff"}, "can't be written"),
+        ("pip", "https://m/", {"ca": "/ca.pem "}, "can't be written"),
     ],
 )
-def test_what_nginx_can_not_say_is_refused(url: str, tree: str) -> None:
-    with pytest.raises(UsageFault) as caught:
-        nginx_settings(parse_address(url), tree)
+def test_what_a_client_can_not_be_told_is_refused(name: str, url: str, options: dict[str, Any], what: str) -> None:
+    with pytest.raises(UsageFault, match=what) as caught:
+        client_settings(name, Source(address=parse_address(url), **options))
     assert caught.value.hint
     assert str(caught.value).isprintable()
 
 
-def _checked(work: Path, text: str) -> str:
-    """What ``nginx -t`` says of it."""
-    done = subprocess.run(
-        [*nginx_command(work, text), "-t"], capture_output=True, text=True, check=False, timeout=60, env=environment()
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
-@pytest.mark.parametrize(
-    ("url", "tree"),
-    [
-        ("http://mirror.internal:18080/pypi/", "/srv/pypi"),
-        ("http://mirror.internal:18080/", "/"),
-        ("http://[::1]:18080/", "/srv/pypi"),
-        ("http://mirror:18080/a/b.c/d+e(f)[g]^h|i*j?k/".replace("?", "%3F"), "/srv/pypi"),
-        ("http://mirror:18080/" + "".join(chr(c) for c in range(33, 127) if chr(c) not in "#?%/") + "/", "/srv/a b"),
-        ("http://mirror:18080/", "/" + "".join(chr(c) for c in range(32, 127) if chr(c) != "$")),
-        ("http://mirror:18080/\u4e2d\u6587 \u00e4/", "/srv/\u4e2d\u6587 \u00e4"),
-        ("http://mirror:18080/" + "x" * 200 + "/", "/srv/" + "y/" * 500),
-    ],
-)
-def test_nginx_takes_the_text(tmp_path: Path, url: str, tree: str) -> None:
-    said = _checked(tmp_path, nginx_settings(parse_address(url), tree))
-    assert "test is successful" in said
-    assert "emerg" not in said
-
-
-def test_two_trees_stand_beside_each_other_in_one_nginx(tmp_path: Path) -> None:
-    texts = [nginx_settings(parse_address(f"http://{name}:18080/{name}/"), f"/srv/{name}") for name in ("a", "b")]
-    assert "warn" not in _checked(tmp_path, "\n".join(texts)).replace('the "user" directive', "")
+@pytest.mark.parametrize("text", ["http://mirror:1/pypi/", "https://mirror/"])
+def test_texts_are_short_and_ascii_and_say_where_they_go(text: str) -> None:
+    ca = "/etc/ssl/ca.pem" if text.startswith("https") else None
+    for name in CLIENTS:
+        lines = client_settings(name, Source(address=parse_address(text), ca=ca)).splitlines()
+        assert re.search("save as|add to|save|has no setting", lines[0], re.IGNORECASE)
+        assert len(lines) <= 16
+        assert all(len(line) <= 120 and line.isascii() and line == line.rstrip() for line in lines)
+    both = ("/etc/ssl/a.pem", "/etc/ssl/a.key") if text.startswith("https") else None
+    for name in ("nginx", "caddy", "apache", "htaccess", "containerfile"):
+        named = None if name == "htaccess" else both
+        site = Site(address=parse_address(text), tree="/srv/pypi", auth="/etc/passwords", tls=named)
+        lines = server_settings(name, site).splitlines()
+        assert lines[0] == f"# /srv/pypi, seen by clients at {parse_address(text).url}"
+        assert lines[1].startswith("# Save as ")
+        assert all(line.isascii() and line == line.rstrip() for line in lines)
+        assert all(len(line.expandtabs(4).strip()) <= 120 for line in lines if re.match("# [A-Za-z]", line.strip()))
 
 
 def test_an_address_knows_its_kind() -> None:

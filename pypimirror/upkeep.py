@@ -1,0 +1,420 @@
+"""Keeping a tree for years, told as a story: what is in it, what is taken back, turned back, cleared away.
+
+status     what is served, since when, from whom; what waits; how much room there is
+withdraw   versions leave every index at once, and stay away until they are restored
+rollback   what was served before is served again
+prune      what is needed no longer leaves the disk
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pypimirror.disk import DISK, Disk
+from pypimirror.errors import Incomplete, IntegrityFault, UsageFault
+from pypimirror.model.manifest import Manifest
+from pypimirror.model.names import Label, NormalizedName, Sha256, Version, sha256_of_hex
+from pypimirror.model.plan import Resolution
+from pypimirror.reporting import Reporter
+from pypimirror.tree.compose import Accepted, Source, Withdrawal
+from pypimirror.tree.contents import Contents, Served, wanted_by
+from pypimirror.tree.folder import Tree, open_tree
+from pypimirror.tree.layout import MANIFEST, Layout
+from pypimirror.tree.ledger import entry_in
+from pypimirror.tree.publish import Published, publish
+from pypimirror.tree.records import read_accepted, read_ledger
+from pypimirror.tree.revise import Edit, Revision, revise
+from pypimirror.tree.sweeping import drop_previous, gone_with
+from pypimirror.tree.view import View, look
+from pypimirror.tree.writing import telling
+
+__all__ = [
+    "GRACE",
+    "Pinned",
+    "Pruned",
+    "RolledBack",
+    "Status",
+    "Waiting",
+    "Withdrawn",
+    "prune",
+    "rollback",
+    "status",
+    "withdraw",
+]
+
+GRACE = 600
+"""How long files stay after they left the pages, in seconds: uv holds on to a page for ten minutes."""
+
+
+# ---- looking --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """A bundle that was imported and is not published: files that it still lacks, with their sizes, or none."""
+
+    digest: Sha256
+    manifest: Manifest
+    missing: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """What is to be known of a tree at a glance. Times in seconds since 1970, sizes in bytes.
+
+    ``published`` is when what is served now was published. ``spare`` is what nothing that is served needs, and what
+    ``prune`` would free: of the state before, and of versions that are withdrawn. ``previous`` is what ``rollback``
+    would serve, None where there is nothing.
+    """
+
+    view: View
+    published: int
+    waiting: tuple[Waiting, ...]
+    previous: Contents | None
+    spare: int
+    free: int
+
+
+def status(path: Path) -> Status:
+    """Look at the tree at *path*; no lock, nothing written. The cost does not follow the tree's size.
+
+    Raises what ``look`` raises.
+    """
+    view = look(path)
+    with telling(f"reading {view.shown}"):
+        previous = view.previous
+        gone = _there(view.at, gone_with(partial(read_ledger, view.at), previous, [view.contents]))
+        return Status(
+            view=view,
+            published=int((view.at.root / MANIFEST).stat().st_mtime),
+            waiting=tuple(_waiting(view.at)),
+            previous=previous if _is_another(previous, view.contents) else None,
+            spare=sum(each.size for each in gone.values()) + sum(_needless(view.at).values()),
+            free=DISK.free(view.at.root),
+        )
+
+
+def _waiting(at: Layout) -> Iterator[Waiting]:
+    for accepted in _came_in(at):
+        wanted = wanted_by(accepted.manifest.files)
+        missing = {
+            name: each.size
+            for name, each in sorted(wanted.items())
+            if not (at.packages / name).exists() and not at.incoming_file(each.sha256).exists()
+        }
+        yield Waiting(digest=accepted.digest, manifest=accepted.manifest, missing=missing)
+
+
+def _came_in(at: Layout) -> Iterator[Accepted]:
+    """The bundles in ``incoming/``; what can't be read is for ``verify`` to tell."""
+    for path in sorted(at.incoming.glob("*.json")):
+        try:
+            yield read_accepted(path, sha256_of_hex(path.stem))
+        except (IntegrityFault, FileNotFoundError, ValueError):
+            continue
+
+
+def _needless(at: Layout, *, incomplete: bool = False) -> dict[str, int]:
+    """What lies in ``incoming/`` for no bundle that waits (files of versions that are withdrawn), or all; by name."""
+    wanted: set[str] = set()
+    if not incomplete:
+        for accepted in _came_in(at):
+            wanted |= {each.sha256 for each in wanted_by(accepted.manifest.files).values()}
+    entries = [path for path in sorted(at.incoming.iterdir()) if incomplete or "." not in path.name]
+    return {path.name: path.stat().st_size for path in entries if path.name not in wanted}
+
+
+def _there(at: Layout, files: Mapping[str, Served]) -> dict[str, Served]:
+    """Those that are in ``packages/``: what was withdrawn has left already."""
+    return {name: each for name, each in files.items() if (at.packages / name).exists()}
+
+
+# ---- withdraw -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Pinned:
+    """A set on a target that one of the versions is pinned for, as the newest such bundle of the channel has it."""
+
+    channel: Label
+    set: Label
+    target: Label
+    project: NormalizedName
+    version: Version
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Withdrawn:
+    """What came of it. ``files`` leave ``packages/``, ``left`` are those of them that could not be removed yet.
+
+    ``pinned`` are those who will miss the versions. ``published`` is None where it was only looked at.
+    """
+
+    files: dict[str, Served]
+    pinned: tuple[Pinned, ...]
+    left: tuple[str, ...]
+    published: Published | None
+
+
+def withdraw(
+    path: Path,
+    versions: Collection[tuple[NormalizedName, Version]],
+    *,
+    reason: str = "",
+    now: int,
+    restore: bool = False,
+    ahead: bool = False,
+    dry_run: bool = False,
+    wait: float = 0,
+    reporter: Reporter | None = None,
+    disk: Disk = DISK,
+) -> Withdrawn:
+    """Take versions back from every channel, whichever bundle lists them now or later; or, with *restore*, allow them.
+
+    All of them in one step. Their files leave at once; to restore them, a bundle must bring them again. With *ahead*
+    they need not be there yet. *now* in seconds since 1970, *wait* in seconds. Raises UsageFault (``no-such-version``,
+    ``not-withdrawn``), Incomplete where a restored file is not there, and what ``look`` and ``publish`` raise.
+    """
+    look(path)  # or a slip of the pen would make a new tree
+    with open_tree(path, wait=wait, disk=disk) as tree:
+        with telling(f"reading {tree.shown}"):
+            if not (restore or ahead):
+                _check_known(tree, versions)
+            edit = Edit(restore=versions) if restore else Edit(withdraw=_withdrawals(tree, versions, reason, now))
+            files = _leaving(revise(tree, edit, lambda digest: _accepted(tree, digest)))
+            pinned = () if restore else _pinned(tree, versions)
+        if dry_run:
+            return Withdrawn(files=_there(tree.at, files), pinned=pinned, left=(), published=None)
+        try:
+            published = publish(tree, now=now, edit=edit, reporter=reporter)
+        except Incomplete as error:
+            if not restore:
+                raise
+            raise _not_there(tree, error) from None
+        left = tuple(sorted(_there(tree.at, files)))
+    return Withdrawn(files=files, pinned=pinned, left=left, published=published)
+
+
+def _not_there(tree: Tree, error: Incomplete) -> Incomplete:
+    return Incomplete(
+        f"{error}",
+        code=error.code,
+        hint=f"its files left {tree.shown} when it was withdrawn: render the bundle that has them once more, then "
+        "restore it; what is served is unchanged",
+    )
+
+
+def _check_known(tree: Tree, versions: Collection[tuple[NormalizedName, Version]]) -> None:
+    for project, version in sorted(versions):
+        entry = tree.entry(project)
+        known = {file.version for part in (entry.slices if entry else ()) for file in part.files}
+        if version not in known:
+            there = ", ".join(map(str, sorted(known))) or "none of that project"
+            raise UsageFault(
+                f"{tree.shown} has no {project} {version}",
+                code="no-such-version",
+                hint=f"it has {there}; --ahead keeps out what is still to come",
+            )
+
+
+def _withdrawals(
+    tree: Tree, versions: Collection[tuple[NormalizedName, Version]], reason: str, now: int
+) -> tuple[Withdrawal, ...]:
+    """What was withdrawn before keeps its time, so that the same command again changes nothing."""
+    before = {(each.project, each.version): each.time for each in tree.contents.withdrawn}
+    return tuple(
+        Withdrawal(project=project, version=version, reason=reason, time=before.get((project, version), now))
+        for project, version in sorted(versions)
+    )
+
+
+def _leaving(revision: Revision) -> dict[str, Served]:
+    """What is served of the projects that change, and will be no longer."""
+    return {
+        name: served
+        for each in revision.projects.values()
+        for name, served in (each.before.files if each.before else {}).items()
+        if name not in each.files
+    }
+
+
+def _pinned(tree: Tree, versions: Collection[tuple[NormalizedName, Version]]) -> tuple[Pinned, ...]:
+    """Of each set on each target the newest bundle of the channel counts: what came before it was replaced by it."""
+    entries = filter(None, (tree.entry(project) for project in sorted({project for project, _ in versions})))
+    oldest: dict[Label, int] = {}
+    for part in (part for entry in entries for part in entry.slices if part.files):
+        channel, sequence = part.source.channel, part.source.sequence
+        oldest[channel] = min(sequence, oldest.get(channel, sequence))
+    found: dict[tuple[Label, Label, Label], tuple[Pinned, ...]] = {}
+    for each in sorted(tree.contents.accepted, key=lambda each: each.source.sequence):
+        channel = each.source.channel
+        if channel not in oldest or each.source.sequence < oldest[channel]:
+            continue
+        of_bundle: dict[tuple[Label, Label, Label], tuple[Pinned, ...]] = {}
+        for resolution in _accepted(tree, each.source.digest).manifest.resolutions:  # one for each range of patches
+            key = channel, resolution.set, resolution.target
+            of_bundle[key] = (*of_bundle.get(key, ()), *_pins(channel, resolution, versions))
+        found.update(of_bundle)
+    return tuple(sorted({each for several in found.values() for each in several}))
+
+
+def _pins(
+    channel: Label, resolution: Resolution, versions: Collection[tuple[NormalizedName, Version]]
+) -> Iterator[Pinned]:
+    for pin in resolution.pins:
+        if (pin.project, pin.version) in versions:
+            yield Pinned(
+                channel=channel,
+                set=resolution.set,
+                target=resolution.target,
+                project=pin.project,
+                version=pin.version,
+            )
+
+
+def _accepted(tree: Tree, digest: Sha256) -> Accepted:
+    return read_accepted(tree.at.manifest(digest), digest)
+
+
+# ---- rollback -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolledBack:
+    """What came of it: bundles that are ``dropped``, and those that come ``back``.
+
+    ``withdrawn`` are versions that a dropped bundle took back, and that stay away. ``published`` is None where it was
+    only looked at.
+    """
+
+    dropped: tuple[Source, ...]
+    back: tuple[Source, ...]
+    withdrawn: tuple[Withdrawal, ...]
+    published: Published | None
+
+
+def rollback(
+    path: Path,
+    *,
+    now: int,
+    dry_run: bool = False,
+    wait: float = 0,
+    reporter: Reporter | None = None,
+    disk: Disk = DISK,
+) -> RolledBack:
+    """Serve what was served before; once more, and it is as it was. What was withdrawn stays away, by whomever.
+
+    Raises UsageFault (``nothing-before``), and what ``look`` and ``publish`` raise.
+    """
+    look(path)
+    with open_tree(path, wait=wait, disk=disk) as tree:
+        if not _is_another(tree.previous, tree.contents):
+            raise UsageFault(
+                f"{tree.shown} keeps nothing that was served before, but for what is withdrawn now",
+                code="nothing-before",
+                hint="render the older bundles with --replace",
+            )
+        with telling(f"reading {tree.shown}"):
+            now_served, before = ({each.source for each in one.accepted} for one in (tree.contents, tree.previous))
+            dropped, back = tuple(sorted(now_served - before)), tuple(sorted(before - now_served))
+            withdrawn = tuple(_stay_away(tree, dropped, now))
+        published = None
+        if not dry_run:
+            edit = Edit(like=tree.previous, withdraw=withdrawn)
+            published = publish(tree, now=now, edit=edit, reporter=reporter)
+    return RolledBack(dropped=dropped, back=back, withdrawn=withdrawn, published=published)
+
+
+def _is_another(previous: Contents, contents: Contents) -> bool:
+    """Whether *previous* can be turned back to: what was withdrawn since makes no difference."""
+    before, now = ((each.accepted, each.channels, each.mixed) for each in (previous, contents))
+    return previous.is_published and before != now
+
+
+def _stay_away(tree: Tree, dropped: Collection[Source], now: int) -> Iterator[Withdrawal]:
+    """What the dropped bundles took back and the state before had: its files are gone, and with good reason."""
+    known = {(each.project, each.version) for each in tree.contents.withdrawn}
+    for each in tree.contents.accepted:
+        for one in each.withdrawn if each.source in dropped else ():
+            value = tree.ledger(one.project, tree.previous).get(one.project)
+            slices = () if value is None else entry_in(value, one.project).slices
+            was_there = any(file.version == one.version for part in slices for file in part.files)
+            if was_there and (one.project, one.version) not in known:
+                known.add((one.project, one.version))
+                yield Withdrawal(project=one.project, version=one.version, reason=one.reason, time=now)
+
+
+# ---- prune ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pruned:
+    """What leaves the disk: bundles that are ``dropped``, ``files`` in ``packages/``, ``waiting`` in ``incoming/``.
+
+    ``graceful`` are files that stay for clients that still read the pages of before. Sizes in bytes.
+    """
+
+    dropped: tuple[Source, ...]
+    files: Mapping[str, Served]
+    graceful: Mapping[str, Served]
+    waiting: Mapping[str, int]
+
+    @property
+    def size(self) -> int:
+        return sum(each.size for each in self.files.values()) + sum(self.waiting.values())
+
+
+def prune(
+    path: Path,
+    *,
+    now: int,
+    keep: int | None = None,
+    at_once: bool = False,
+    incomplete: bool = False,
+    dry_run: bool = False,
+    wait: float = 0,
+    reporter: Reporter | None = None,
+    disk: Disk = DISK,
+) -> Pruned:
+    """Remove from the disk what no accepted manifest needs; afterwards there is nothing to turn back to.
+
+    With *keep*, first drop all but so many of the newest bundles of each channel.
+    What left the pages less than ``GRACE`` seconds ago stays, unless *at_once*: clients may be about to fetch it.
+    *incomplete*: bundles that wait for other volumes go, too. With *dry_run* nothing is changed.
+    Raises what ``look`` and ``publish`` raise.
+    """
+    look(path)
+    with open_tree(path, wait=wait, disk=disk) as tree:
+        edit = Edit(keep=keep)
+        with telling(f"pruning {tree.shown}"):
+            revision = revise(tree, edit, lambda digest: _accepted(tree, digest))
+            stay = {each.source for each in revision.contents.accepted}
+            dropped = tuple(each.source for each in tree.contents.accepted if each.source not in stay)
+            old = _there(tree.at, gone_with(tree.read, tree.previous, [tree.contents]))
+            leaving = _there(tree.at, _leaving(revision))
+            old_leaves = at_once or bool(dropped) or now - int((tree.at.root / MANIFEST).stat().st_mtime) >= GRACE
+            waiting = _needless(tree.at, incomplete=incomplete)
+        pruned = Pruned(
+            dropped=dropped,
+            files=(old if old_leaves else {}) | (leaving if at_once else {}),
+            graceful=({} if old_leaves else old) | ({} if at_once else leaving),
+            waiting=waiting,
+        )
+        if dry_run:
+            return pruned
+        if dropped or tree.at.unfinished.exists():
+            publish(tree, now=now, edit=edit, reporter=reporter)  # what only the state before had leaves with this
+        with telling(f"pruning {tree.shown}"):
+            if at_once or (old_leaves and not dropped):
+                drop_previous(tree)
+            _clear_incoming(tree, waiting)
+    return pruned
+
+
+def _clear_incoming(tree: Tree, names: Iterable[str]) -> None:
+    """Manifests go first: one that is there waits for its files."""
+    for name in sorted(names, key=lambda name: ("." not in name, name)):
+        tree.disk.remove(tree.at.incoming / name)

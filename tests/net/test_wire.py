@@ -1,0 +1,326 @@
+"""What is spoken on the wire, against servers that answer what they like; and the ways through proxies."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import importlib.util
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pypimirror.errors import IndexFault
+from pypimirror.net.client import Client, Limits
+from pypimirror.net.gates import Gate
+from tests.fakes import server as fake
+from tests.fakes.server import Body, FakeServer
+from tests.net.helpers import QUICK, settings_for
+
+Talk = Callable[[socket.socket], None]
+
+
+@contextlib.contextmanager
+def serving(talk: Talk, *, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """A server that hands each connection to *talk*; gives its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    threads: list[threading.Thread] = []
+
+    def one(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError, ValueError):
+            if tls is None:
+                talk(connection)
+                return
+            with tls.wrap_socket(connection, server_side=True) as spoken:
+                talk(spoken)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threads.append(threading.Thread(target=one, args=(listener.accept()[0],), daemon=True))
+                threads[-1].start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+        for each in threads:
+            each.join(5)
+
+
+def head_of(connection: socket.socket) -> bytes:
+    """A request's head; empty at the end."""
+    data = b""
+    while not data.endswith(b"\r\n\r\n"):
+        piece = connection.recv(1)
+        if not piece:
+            return b""
+        data += piece
+    return data
+
+
+def answering(*answers: bytes) -> Talk:
+    """Each request of a connection gets the next answer; after the last one the connection is closed."""
+
+    def talk(connection: socket.socket) -> None:
+        for answer in answers:
+            if not head_of(connection):
+                return
+            connection.sendall(answer)
+
+    return talk
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK,
+        b"HTTP/1.1 200 OK\nContent-Length:5  \n\nhello",
+        b"HTTP/1.0 200\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + OK,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhe\r\n003\r\nllo\r\n0\r\nT: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Folded: a\r\n b\r\nX-Odd: \xe9\xff\r\nContent-Length: 5\r\n\r\nhello",
+    ],
+)
+def test_an_answer_is_read_however_it_is_framed(answer: bytes) -> None:
+    with serving(answering(answer)) as port, Client(settings_for(retries=0), limits=QUICK) as client:
+        assert client.get(f"http://127.0.0.1:{port}/x", limit=100).body == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (b"", "closed the connection without an answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", "closed the connection without an answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", "ended before the whole answer"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", "ended before the whole answer"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello", "not valid HTTP"),
+        (b"HTTP/2 200\r\n\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nno header\r\n\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000, "not valid HTTP"),
+        (b"HTTP/1.1 100 Go on\r\n\r\n" * 100, "closed the connection without an answer"),
+    ],
+)
+def test_an_answer_that_breaks_the_rules_is_told_in_one_line(answer: bytes, cause: str) -> None:
+    with (
+        serving(answering(answer)) as port,
+        Client(settings_for(retries=0), limits=QUICK) as client,
+        pytest.raises(IndexFault) as caught,
+    ):
+        client.get(f"http://127.0.0.1:{port}/x", limit=100)
+    assert cause in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_replaced_and_costs_no_try() -> None:
+    connections: list[int] = []
+
+    def talk(connection: socket.socket) -> None:
+        connections.append(1)
+        answering(OK, b"")(connection)  # the second request of a connection is never answered
+
+    with serving(talk) as port, Client(settings_for(retries=0), limits=QUICK) as client:
+        for _ in range(3):
+            assert client.get(f"http://127.0.0.1:{port}/x", limit=100).body == b"hello"
+    assert len(connections) == 3
+
+
+def test_a_connection_is_used_again_after_every_kind_of_whole_answer() -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    unchanged = b"HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n"
+    empty = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    connections: list[int] = []
+
+    def talk(connection: socket.socket) -> None:
+        connections.append(1)
+        answering(chunked, unchanged, empty, OK)(connection)
+
+    with serving(talk) as port, Client(settings_for(retries=0), limits=QUICK) as client:
+        bodies = [client.get(f"http://127.0.0.1:{port}/x", limit=100).body for _ in range(4)]
+    assert (bodies, len(connections)) == ([b"hello", b"", b"", b"hello"], 1)
+
+
+def test_a_request_holds_nothing_that_would_end_its_lines() -> None:
+    with serving(answering(OK)) as port, Client(settings_for(retries=0), limits=QUICK) as client:
+        for path, headers in (("/a\r\nX: 1", {}), ("/", {"A": "b\r\nC: d"}), ("/", {"A": "b\0"})):
+            with pytest.raises(IndexFault) as caught:
+                client.get(f"http://127.0.0.1:{port}{path}", limit=9, headers=headers)
+            assert "\n" not in str(caught.value)
+
+
+def test_an_address_is_quoted_where_it_must_be() -> None:
+    seen: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        seen.append(head_of(connection).partition(b"\r\n")[0])
+        connection.sendall(OK)
+
+    with serving(talk) as port, Client(settings_for(), limits=QUICK) as client:
+        client.get(f"http://127.0.0.1:{port}/a b/\u00e9%20?q=\u00fc x", limit=10)
+    assert seen == [b"GET /a%20b/%C3%A9%20?q=%C3%BC%20x HTTP/1.1"]
+
+
+def test_a_host_that_says_too_many_is_asked_for_less_at_a_time_and_slowly_for_more_again() -> None:
+    gate = Gate(16)
+    for _ in range(3):
+        gate.heard(429)
+    assert gate._width == 2
+    for _ in range(32 * 3):
+        gate.heard(200)
+    assert gate._width == 5
+    for _ in range(10):
+        gate.heard(503)
+    assert gate._width == 1
+
+
+# ---- proxies --------------------------------------------------------------------------------------------------------
+
+
+def pump(one: socket.socket, other: socket.socket) -> None:
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=copy, args=(other, one), daemon=True)
+    thread.start()
+    copy(one, other)
+    thread.join(5)
+
+
+def connecting(seen: list[bytes], port: int) -> Talk:
+    """An HTTP proxy that connects to *port* whatever it is asked for."""
+
+    def talk(connection: socket.socket) -> None:
+        seen.append(head_of(connection))
+        with socket.create_connection(("127.0.0.1", port)) as other:
+            connection.sendall(b"HTTP/1.1 200 Established\r\n\r\n")
+            pump(connection, other)
+
+    return talk
+
+
+def exactly(connection: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        data += connection.recv(count - len(data)) or b"\0"
+    return data
+
+
+def socks(seen: list[bytes], port: int) -> Talk:
+    """A SOCKS 5 proxy that wants the user ``me`` with ``secret``, and connects to *port*."""
+
+    def talk(connection: socket.socket) -> None:
+        methods = exactly(connection, exactly(connection, 2)[1])
+        connection.sendall(b"\x05\x02" if 2 in methods else b"\x05\xff")
+        user = exactly(connection, exactly(connection, 2)[1])
+        password = exactly(connection, exactly(connection, 1)[0])
+        connection.sendall(b"\x01\x00" if (user, password) == (b"me", b"secret") else b"\x01\x01")
+        kind = exactly(connection, 4)[3]
+        seen.append(exactly(connection, exactly(connection, 1)[0] if kind == 3 else 4))
+        exactly(connection, 2)
+        with socket.create_connection(("127.0.0.1", port)) as other:
+            connection.sendall(b"\x05\x00\x00\x03\x04abcd\x00\x00")
+            pump(connection, other)
+
+    return talk
+
+
+HOSTS = frozenset({"index.example", "127.0.0.1"})
+SOCKSIO = importlib.util.find_spec("socksio") is not None
+
+
+def test_https_goes_through_a_tunnel_that_knows_who_asks(certificate: ssl.SSLContext) -> None:
+    seen: list[bytes] = []
+    with FakeServer(tls=certificate) as server:
+        server.pages["/x"] = Body(data=b"fine")
+        with (
+            serving(connecting(seen, int(server.url.rpartition(":")[2]))) as port,
+            Client(settings_for(proxy=f"http://me:secret@127.0.0.1:{port}", trusted_hosts=HOSTS)) as client,
+        ):
+            assert [client.get("https://index.example/x", limit=9).body for _ in range(2)] == [b"fine"] * 2
+    token = base64.b64encode(b"me:secret").decode()
+    place = "index.example:443"
+    head = f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\nAccept: */*\r\nProxy-Authorization: Basic {token}\r\n\r\n"
+    assert seen == [head.encode()]
+    assert "proxy-authorization" not in server.requests[0].headers
+
+
+def test_tls_goes_inside_tls_where_the_proxy_speaks_it(
+    certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+    monkeypatch.setattr("pypimirror.net.client.ssl_context", lambda *_, **__: unchecked)
+    seen: list[bytes] = []
+    with FakeServer(tls=certificate) as server:
+        server.pages["/x"] = Body(data=b"fine" * 100_000)
+        with (
+            serving(connecting(seen, int(server.url.rpartition(":")[2])), tls=certificate) as port,
+            Client(settings_for(proxy=f"https://127.0.0.1:{port}")) as client,
+        ):
+            for _ in range(2):
+                assert client.get("https://index.example/x", limit=1 << 20).body == b"fine" * 100_000
+    assert len(seen) == 1
+
+
+@pytest.mark.skipif(SOCKSIO, reason="the package socksio is installed")
+def test_a_socks_proxy_without_the_package_for_it_is_told() -> None:
+    proxy = "socks5://127.0.0.1:9"
+    with Client(settings_for(proxy=proxy)) as client, pytest.raises(IndexFault, match="the package socksio"):
+        client.get("https://index.example/x", limit=9)
+
+
+@pytest.mark.skipif(not SOCKSIO, reason="the package socksio is not installed, which httpx wants for SOCKS")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_socks_proxy_is_asked_to_find_the_host(certificate: ssl.SSLContext, scheme: str) -> None:
+    seen: list[bytes] = []
+    with FakeServer(tls=certificate if scheme == "https" else None) as server:
+        server.pages["/x"] = Body(data=b"fine")
+        with serving(socks(seen, int(server.url.rpartition(":")[2]))) as port:
+            with Client(settings_for(proxy=f"socks5h://me:secret@127.0.0.1:{port}", trusted_hosts=HOSTS)) as client:
+                assert client.get(f"{scheme}://index.example/x", limit=9).body == b"fine"
+            with (
+                Client(settings_for(proxy=f"socks5://me:wrong@127.0.0.1:{port}", trusted_hosts=HOSTS)) as client,
+                pytest.raises(IndexFault, match="the proxy refused: Invalid username/password") as caught,
+            ):
+                client.get(f"{scheme}://index.example/x", limit=9)
+    assert seen[0] == b"index.example"
+    assert "wrong" not in str(caught.value)
+
+
+def test_a_proxy_that_refuses_is_told() -> None:
+    with (
+        serving(answering(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")) as port,
+        Client(settings_for(proxy=f"http://127.0.0.1:{port}", retries=0)) as client,
+        pytest.raises(IndexFault, match="the proxy refused: 407 Who are you"),
+    ):
+        client.get("https://index.example/x", limit=9)
+
+
+def test_limits_hold_for_what_comes_through_a_tunnel(certificate: ssl.SSLContext) -> None:
+    with FakeServer(tls=certificate) as server:
+        server.faults.append(fake.silence("/x"))
+        with serving(connecting([], int(server.url.rpartition(":")[2])), tls=certificate) as port:
+            quick = Limits(backoff=0.01, longest_backoff=0.05)
+            trusted = settings_for(proxy=f"http://127.0.0.1:{port}", timeout=0.3, retries=0, trusted_hosts=HOSTS)
+            with Client(trusted, limits=quick) as client, pytest.raises(IndexFault):
+                client.get("https://index.example/x", limit=9)
