@@ -11,6 +11,8 @@ The map, in the order that data passes through:
     tree/        manifests -> pages -> a served folder, swapped in one step
     connected    plan and bundle, told as a story
     closed       render, told as a story
+    inhouse      add, likewise
+    repair       repair, likewise
     cli/         people
 
 Two rules. Imports go down only (``tests/test_layers.py``). What is known grows from type to type, Root -> Target ->

@@ -157,9 +157,22 @@ class _Repair:
 
     def _served(self) -> tuple[int, Contents]:
         """The number of the generation that is served, 0 in a plain tree, and its contents. Raises IntegrityFault."""
+        number = 0 if self._plain else self._newest()
+        try:
+            return number, read_contents(self._record(number))
+        except IntegrityFault as fault:
+            fault.hint = (
+                "withdrawals and rules stand nowhere else: render the bundles into a new folder, serve that one"
+            )
+            raise
+
+    def _record(self, number: int) -> Path:
+        """What the tree says of itself."""
+        return (self._at.root if self._plain else self._at.generation(number)) / MANIFEST
+
+    def _newest(self) -> int:
+        """The number of the generation that is served, or is to be where none is to be seen."""
         at = self._at
-        if self._plain:
-            return 0, read_contents(at.root / MANIFEST)
         try:
             number = current_generation(at)
         except IntegrityFault:
@@ -173,7 +186,7 @@ class _Repair:
             self._notes.append(
                 f"what is served was not to be seen any more; generation {number} is the newest there is"
             )
-        return number, read_contents(at.generation(number) / MANIFEST)
+        return number
 
     def _served_before(self, number: int) -> tuple[int, Contents]:
         """Likewise of what was served before, as far as it is there."""
@@ -324,7 +337,7 @@ class _Repair:
         served.generation, served.previous_generation = number, before
         with suppress(IntegrityFault):
             sweep(served)  # what a run left must not be taken for pages that were checked
-        newest = int(os.lstat(at.root / MANIFEST if self._plain else at.generation(number) / MANIFEST).st_mtime)
+        newest = int(os.lstat(self._record(number)).st_mtime)
         following = 0 if self._plain else max(generations(at))
         tree = Tree(at=at, shown=self._shown, disk=disk, plain=self._plain, generation=following)
         tree.manifests = self._manifests

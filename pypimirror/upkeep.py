@@ -1,6 +1,5 @@
-"""Keeping a tree for years, told as a story: what is in it, what is taken back, turned back, cleared away.
+"""Keeping a tree for years, told as a story: what is taken back, turned back, cleared away.
 
-status     what is served, since when, from whom; what waits; how much room there is
 withdraw   versions leave every index at once, and stay away until they are restored
 rollback   what was served before is served again
 prune      what is needed no longer leaves the disk
@@ -10,25 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from pypimirror.disk import DISK, Disk
-from pypimirror.errors import Incomplete, IntegrityFault, UsageFault
-from pypimirror.model.manifest import Manifest
-from pypimirror.model.names import Label, NormalizedName, Sha256, Version, sha256_of_hex
+from pypimirror.errors import Incomplete, UsageFault
+from pypimirror.model.names import Label, NormalizedName, Sha256, Version
 from pypimirror.model.plan import Resolution
 from pypimirror.reporting import Reporter
+from pypimirror.standing import is_another, needless, there
 from pypimirror.tree.compose import Accepted, Source, Withdrawal
-from pypimirror.tree.contents import Contents, Served, wanted_by
+from pypimirror.tree.contents import Served
 from pypimirror.tree.folder import Tree, open_tree
-from pypimirror.tree.layout import MANIFEST, Layout
+from pypimirror.tree.layout import MANIFEST
 from pypimirror.tree.ledger import entry_in
 from pypimirror.tree.publish import Published, publish
-from pypimirror.tree.records import read_accepted, read_ledger
+from pypimirror.tree.records import read_accepted
 from pypimirror.tree.revise import Edit, Revision, revise
 from pypimirror.tree.sweeping import drop_previous, gone_with
-from pypimirror.tree.view import View, look
+from pypimirror.tree.view import look
 from pypimirror.tree.writing import telling
 
 __all__ = [
@@ -36,100 +34,14 @@ __all__ = [
     "Pinned",
     "Pruned",
     "RolledBack",
-    "Status",
-    "Waiting",
     "Withdrawn",
     "prune",
     "rollback",
-    "status",
     "withdraw",
 ]
 
 GRACE = 600
 """How long files stay after they left the pages, in seconds: uv holds on to a page for ten minutes."""
-
-
-# ---- looking --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Waiting:
-    """A bundle that was imported and is not published: files that it still lacks, with their sizes, or none."""
-
-    digest: Sha256
-    manifest: Manifest
-    missing: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Status:
-    """What is to be known of a tree at a glance. Times in seconds since 1970, sizes in bytes.
-
-    ``published`` is when what is served now was published. ``spare`` is what nothing that is served needs, and what
-    ``prune`` would free: of the state before, and of versions that are withdrawn. ``previous`` is what ``rollback``
-    would serve, None where there is nothing.
-    """
-
-    view: View
-    published: int
-    waiting: tuple[Waiting, ...]
-    previous: Contents | None
-    spare: int
-    free: int
-
-
-def status(path: Path) -> Status:
-    """Look at the tree at *path*; no lock, nothing written. The cost does not follow the tree's size.
-
-    Raises what ``look`` raises.
-    """
-    view = look(path)
-    with telling(f"reading {view.shown}"):
-        previous = view.previous
-        gone = _there(view.at, gone_with(partial(read_ledger, view.at), previous, [view.contents]))
-        return Status(
-            view=view,
-            published=int((view.at.root / MANIFEST).stat().st_mtime),
-            waiting=tuple(_waiting(view.at)),
-            previous=previous if _is_another(previous, view.contents) else None,
-            spare=sum(each.size for each in gone.values()) + sum(_needless(view.at).values()),
-            free=DISK.free(view.at.root),
-        )
-
-
-def _waiting(at: Layout) -> Iterator[Waiting]:
-    for accepted in _came_in(at):
-        wanted = wanted_by(accepted.manifest.files)
-        missing = {
-            name: each.size
-            for name, each in sorted(wanted.items())
-            if not (at.packages / name).exists() and not at.incoming_file(each.sha256).exists()
-        }
-        yield Waiting(digest=accepted.digest, manifest=accepted.manifest, missing=missing)
-
-
-def _came_in(at: Layout) -> Iterator[Accepted]:
-    """The bundles in ``incoming/``; what can't be read is for ``verify`` to tell."""
-    for path in sorted(at.incoming.glob("*.json")):
-        try:
-            yield read_accepted(path, sha256_of_hex(path.stem))
-        except (IntegrityFault, FileNotFoundError, ValueError):
-            continue
-
-
-def _needless(at: Layout, *, incomplete: bool = False) -> dict[str, int]:
-    """What lies in ``incoming/`` for no bundle that waits (files of versions that are withdrawn), or all; by name."""
-    wanted: set[str] = set()
-    if not incomplete:
-        for accepted in _came_in(at):
-            wanted |= {each.sha256 for each in wanted_by(accepted.manifest.files).values()}
-    entries = [path for path in sorted(at.incoming.iterdir()) if incomplete or "." not in path.name]
-    return {path.name: path.stat().st_size for path in entries if path.name not in wanted}
-
-
-def _there(at: Layout, files: Mapping[str, Served]) -> dict[str, Served]:
-    """Those that are in ``packages/``: what was withdrawn has left already."""
-    return {name: each for name, each in files.items() if (at.packages / name).exists()}
 
 
 # ---- withdraw -------------------------------------------------------------------------------------------------------
@@ -187,18 +99,18 @@ def withdraw(
             files = _leaving(revise(tree, edit, lambda digest: _accepted(tree, digest)))
             pinned = () if restore else _pinned(tree, versions)
         if dry_run:
-            return Withdrawn(files=_there(tree.at, files), pinned=pinned, left=(), published=None)
+            return Withdrawn(files=there(tree.at, files), pinned=pinned, left=(), published=None)
         try:
             published = publish(tree, now=now, edit=edit, reporter=reporter)
         except Incomplete as error:
             if not restore:
                 raise
-            raise _not_there(tree, error) from None
-        left = tuple(sorted(_there(tree.at, files)))
+            raise _notthere(tree, error) from None
+        left = tuple(sorted(there(tree.at, files)))
     return Withdrawn(files=files, pinned=pinned, left=left, published=published)
 
 
-def _not_there(tree: Tree, error: Incomplete) -> Incomplete:
+def _notthere(tree: Tree, error: Incomplete) -> Incomplete:
     return Incomplete(
         f"{error}",
         code=error.code,
@@ -311,7 +223,7 @@ def rollback(
     """
     look(path)
     with open_tree(path, wait=wait, disk=disk) as tree:
-        if not _is_another(tree.previous, tree.contents):
+        if not is_another(tree.previous, tree.contents):
             raise UsageFault(
                 f"{tree.shown} keeps nothing that was served before, but for what is withdrawn now",
                 code="nothing-before",
@@ -326,12 +238,6 @@ def rollback(
             edit = Edit(like=tree.previous, withdraw=withdrawn)
             published = publish(tree, now=now, edit=edit, reporter=reporter)
     return RolledBack(dropped=dropped, back=back, withdrawn=withdrawn, published=published)
-
-
-def _is_another(previous: Contents, contents: Contents) -> bool:
-    """Whether *previous* can be turned back to: what was withdrawn since makes no difference."""
-    before, now = ((each.accepted, each.channels, each.mixed) for each in (previous, contents))
-    return previous.is_published and before != now
 
 
 def _stay_away(tree: Tree, dropped: Collection[Source], now: int) -> Iterator[Withdrawal]:
@@ -393,10 +299,10 @@ def prune(
             revision = revise(tree, edit, lambda digest: _accepted(tree, digest))
             stay = {each.source for each in revision.contents.accepted}
             dropped = tuple(each.source for each in tree.contents.accepted if each.source not in stay)
-            old = _there(tree.at, gone_with(tree.read, tree.previous, [tree.contents]))
-            leaving = _there(tree.at, _leaving(revision))
+            old = there(tree.at, gone_with(tree.read, tree.previous, [tree.contents]))
+            leaving = there(tree.at, _leaving(revision))
             old_leaves = at_once or bool(dropped) or now - int((tree.at.root / MANIFEST).stat().st_mtime) >= GRACE
-            waiting = _needless(tree.at, incomplete=incomplete)
+            waiting = needless(tree.at, incomplete=incomplete)
         pruned = Pruned(
             dropped=dropped,
             files=(old if old_leaves else {}) | (leaving if at_once else {}),

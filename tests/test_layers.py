@@ -53,6 +53,7 @@ FLOORS = {
     "pypimirror.tree": 2,
     "pypimirror.connected": 3,
     "pypimirror.closed": 3,
+    "pypimirror.standing": 3,
     "pypimirror.upkeep": 3,
     "pypimirror.inhouse": 3,
     "pypimirror.repair": 3,

@@ -28,9 +28,9 @@ from pypimirror.cli.sizes import count, size
 from pypimirror.cli.voice import Voice
 from pypimirror.model.manifest import Manifest
 from pypimirror.model.names import Label
+from pypimirror.standing import Status, status
 from pypimirror.tree.compose import Source, layer_order
 from pypimirror.tree.contents import AcceptedBundle, Contents
-from pypimirror.upkeep import Status, status
 
 __all__ = ["command"]
 

@@ -60,6 +60,7 @@ _KEYS = (
 """The members of the top object, in their order."""
 
 _AT_ONCE = 256  # rows
+_MEMBER_KEYS = 3
 _MEMBER_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,199}(?:/[A-Za-z0-9][A-Za-z0-9._+!-]{0,199}){0,7}")
 _TAKEN_PATHS = frozenset({"manifest.json", "sha256sums", "packages"})  # in any case: not every disk tells "A" from "a"
 _TAKEN_FOLDER = "packages/"
@@ -155,7 +156,7 @@ def _top(text: str) -> tuple[dict[str, object], tuple[BundledFile, ...], tuple[M
 
 def _quick_member(row: dict[str, object]) -> Member:
     path, size, sha256 = row["path"], row["size"], row["sha256"]
-    if type(path) is not str or not is_size(size) or not is_sha256(sha256):
+    if len(row) != _MEMBER_KEYS or type(path) is not str or not is_size(size) or not is_sha256(sha256):
         raise ValueError(path)
     return Member(path=_member_path(path), size=size, sha256=Sha256(sha256))
 

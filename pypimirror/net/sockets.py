@@ -108,6 +108,11 @@ class Backend:
         """Whether since ``listen`` nothing came and no connection was made: a kept one may have been closed."""
         return bool(self._mine.unanswered)
 
+    @property
+    def kept(self) -> bool:
+        """Whether no connection was made since ``listen``: what is written goes to one of an earlier request."""
+        return self._mine.made is None
+
     def drop(self) -> None:
         """Close what was connected since ``listen``: the request has failed."""
         made: Stream | None = self._mine.made

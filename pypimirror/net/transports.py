@@ -190,7 +190,7 @@ class _Network(httpcore.NetworkBackend):
         socket_options: Iterable[object] | None = None,  # noqa: ARG002 - the port's signature
     ) -> httpcore.NetworkStream:
         try:
-            return _Stream(self._backend.connect(host, port))
+            return _Stream(self._backend, self._backend.connect(host, port))
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(error) from error
         except (OSError, UnicodeError) as error:
@@ -198,7 +198,8 @@ class _Network(httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, backend: Backend, stream: Stream) -> None:
+        self._backend = backend
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the port's signature
@@ -213,6 +214,8 @@ class _Stream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - the port's signature
         if not buffer:
             return
+        if self._backend.kept and self._stream.stale():
+            raise httpcore.ReadError("closed meanwhile")
         try:
             self._stream.write(buffer)
         except TimeoutError as error:
@@ -240,9 +243,9 @@ class _Stream(httpcore.NetworkStream):
             raise
         return self
 
-    def get_extra_info(self, info: str) -> object:
-        if info == "is_readable":  # of an idle connection: whether the other side has closed it
-            return self._stream.stale()
+    def get_extra_info(self, info: str) -> object:  # noqa: ARG002 - the port's signature
+        # Not even "is_readable": httpcore would ask it of each idle connection for each request, holding a lock for
+        # which all threads wait. ``write`` looks, once.
         return None
 
 

@@ -39,6 +39,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pypimirror.model.names import Label, NormalizedName, Sha256
@@ -184,71 +185,71 @@ def channel_index(channel: Label, *, alone: bool) -> str:
     return "../../../../../simple" if alone else f"../../../../channels/{channel}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
-    """The paths of one tree."""
+    """The paths of one tree, each made once: there are hundreds of thousands of joins in a run."""
 
     root: Path
 
-    @property
+    @cached_property
     def mark(self) -> Path:
         return self.root / MARK
 
-    @property
+    @cached_property
     def packages(self) -> Path:
         return self.root / "packages"
 
-    @property
+    @cached_property
     def simple(self) -> Path:
         return self.root / "simple"
 
-    @property
+    @cached_property
     def channels(self) -> Path:
         """Where clients find the indexes of channels."""
         return self.root / "channels"
 
-    @property
+    @cached_property
     def channel_indexes(self) -> Path:
         """Where the links in them are."""
         return self.mark / "channels"
 
-    @property
+    @cached_property
     def incoming(self) -> Path:
         return self.mark / "incoming"
 
-    @property
+    @cached_property
     def manifests(self) -> Path:
         return self.mark / "manifests"
 
-    @property
+    @cached_property
     def ledger(self) -> Path:
         return self.mark / "ledger"
 
-    @property
+    @cached_property
     def pages(self) -> Path:
         return self.mark / "pages"
 
-    @property
+    @cached_property
     def shards(self) -> Path:
         return self.mark / "shards"
 
-    @property
+    @cached_property
     def generations(self) -> Path:
         return self.mark / "generations"
 
-    @property
+    @cached_property
     def current(self) -> Path:
         return self.mark / "current"
 
-    @property
+    @cached_property
     def lock(self) -> Path:
         return self.mark / "lock"
 
-    @property
+    @cached_property
     def plain_mark(self) -> Path:
         return self.mark / "plain"
 
-    @property
+    @cached_property
     def unfinished(self) -> Path:
         """In a tree without links, while pages are being replaced: who finds it looks at every page.
 
@@ -256,7 +257,7 @@ class Layout:
         """
         return self.mark / "unfinished"
 
-    @property
+    @cached_property
     def previous_contents(self) -> Path:
         return self.mark / "previous.json"
 

@@ -54,13 +54,17 @@ class PlainPress:
             if not page.path.startswith("channels/"):
                 self._write_part(page.path, page.data)
         old, older = tree.contents, tree.previous
-        gone: set[Path] = set()
+        # Those of the state before, too: a power loss may have brought them back, when this was all but done.
+        gone = {
+            at.root / LOCKS / name
+            for state in (old, older)
+            for name in state.locks.files.keys() - contents.locks.files.keys()
+        }
         if old.is_published and old != contents:
             # What left in the step before this one has had its time; nothing served names it any more.
             for name in sorted(gone_with(tree.read, older, [old, contents])):
                 _remove(tree, at.packages / name)
             disk.sync_folder(at.packages)  # or what lists them may be gone, and they may be there for ever
-            gone = {at.root / LOCKS / name for name in old.locks.files.keys() - contents.locks.files.keys()}
         replaced = dump(old) if old.is_published and old != contents else b""
         if replaced or not at.unfinished.exists():
             put(disk, at.unfinished, replaced, part=at.incoming / "unfinished.part")

@@ -185,7 +185,11 @@ class _Publication:
         for each in revision.contents.accepted:
             path = self._tree.at.manifest(each.source.digest)
             if each.source.digest in revision.loaded and not path.exists():
-                write_new(self._tree.disk, path, manifest_json.dump(revision.loaded[each.source.digest].manifest))
+                came = self._tree.at.incoming_manifest(each.source.digest)
+                data = came.read_bytes() if came.exists() else b""
+                if manifest_json.digest(data) != each.source.digest:  # no need to make it again where it lies whole
+                    data = manifest_json.dump(revision.loaded[each.source.digest].manifest)
+                write_new(self._tree.disk, path, data)
 
     def _print_projects(self, revision: Revision) -> Contents:
         """The pages and the ledgers of what changed; and contents that name them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,10 @@ def _rot(tree: Path) -> None:
     _flip(next((tree / ".pypimirror" / "ledger").iterdir()))
     _flip(next((tree / ".pypimirror" / "manifests").iterdir()))
     (tree / "packages").chmod(0o700)
+    if (tree / "index.html").is_symlink():  # a copy in place of the link
+        data = (tree / "index.html").read_bytes()
+        (tree / "index.html").unlink()
+        (tree / "index.html").write_bytes(data)
     (tree / "locks").unlink() if (tree / "locks").is_symlink() else _flip(next((tree / "locks").iterdir()))
 
 
@@ -58,7 +63,10 @@ both_kinds = pytest.mark.parametrize("plain", [False, True], ids=["linked", "pla
 
 
 def worse(found: Exhibit, world: Path) -> Iterator[str]:
-    """What clients see otherwise than before and than in the end."""
+    """What clients see otherwise than before and than in the end; and what is not there any more, served or not."""
+    for path in found.before:
+        if not os.path.lexists(world / path):
+            yield f"{path} is not there any more"
     seen, before, after = served(found.case, world), found.served_before, found.served_after
     for path in before.keys() | after.keys():
         if path in before and path not in seen:

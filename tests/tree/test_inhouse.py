@@ -201,7 +201,8 @@ def test_an_order_that_a_person_stated_stays(tmp_path: Path, tree: Path) -> None
     assert (added.order, added.hidden) == (None, ())
     assert [file.filename for file in added.unseen] == [files[0].name]
     assert served(tree, "b") == [B1.file.filename]
-    assert served(tree, "x")  # what was bundled for the channel is still there
+    assert served(tree, "x")  # what was bundled for the channel is still there, and its sets are
+    assert [each.resolutions for each in look(tree).contents.accepted if each.source.channel == "in-house"] == [1, 0]
 
 
 def test_pip_and_uv_never_take_the_one_from_outside(tmp_path: Path, tree: Path) -> None:

@@ -291,6 +291,7 @@ def test_the_tree_s_own_word_is_not_guessed(made: Callable[[bool], Path], *, pla
     with pytest.raises(IntegrityFault) as caught:
         mend(tree)
     assert caught.value.code == "tree-damaged"
+    assert "new folder" in caught.value.hint
 
 
 @both_kinds

@@ -12,8 +12,9 @@ from pypimirror.closed import verify
 from pypimirror.errors import Incomplete, UsageFault
 from pypimirror.model.findings import Kind
 from pypimirror.model.manifest import WithdrawnVersion
+from pypimirror.standing import status
 from pypimirror.tree.revise import Edit
-from pypimirror.upkeep import GRACE, prune, rollback, status, withdraw
+from pypimirror.upkeep import GRACE, prune, rollback, withdraw
 from tests.tree import clients
 from tests.tree.helpers import (
     NOW,

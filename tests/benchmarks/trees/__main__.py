@@ -59,11 +59,22 @@ def _race(said: argparse.Namespace, files: int, work: Path) -> dict[str, Any]:
             sys.stderr.write(f" {figure.memory / 1e6:6.0f} MB\n")
     return {
         "files": files,
+        "medium": _file_system(work),
         "rounds": {name: len(each) for name, each in figures.items()},
         "load": [min(loads), max(loads)],
         "figures": {name: asdict(median(each)) for name, each in figures.items()},
         "seen": {name: {**asdict(each), "inodes": each.inodes} for name, each in seen.items()},
     }
+
+
+def _file_system(folder: Path) -> str:
+    """What kind of file system *folder* is on, where the system tells."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return ""
+    found = [line.split()[1:3] for line in mounts.read_text(encoding="utf-8").splitlines()]
+    above = [(len(place), kind) for place, kind in found if folder.resolve().is_relative_to(place)]
+    return max(above, default=(0, ""))[1]
 
 
 def _round(race: Race, wanted: Sequence[str], *, peers: bool) -> Iterator[tuple[str, Figure, Seen | None]]:

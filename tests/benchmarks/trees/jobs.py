@@ -61,15 +61,18 @@ class Seen:
 
 def seen_in(folder: Path) -> Seen:
     files = links = folders = size = 0
-    for where, inside, names in os.walk(folder):
+    waiting = [str(folder)]
+    while waiting:
         folders += 1
-        for name in [*inside, *names]:
-            path = os.path.join(where, name)  # noqa: PTH118 - a million of them
-            if os.path.islink(path):  # noqa: PTH114
-                links += 1
-            elif name in names:
-                files += 1
-                size += os.lstat(path).st_size
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    links += 1
+                elif entry.is_dir():
+                    waiting.append(entry.path)
+                else:
+                    files += 1
+                    size += entry.stat().st_size
     return Seen(files=files, links=links, folders=folders, size=size)
 
 

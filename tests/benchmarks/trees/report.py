@@ -34,7 +34,7 @@ def markdown(found: Found, facts: Mapping[str, Any]) -> str:
     results = [found[key] for key in sorted(found, key=int)]
     loads = [load for result in results for load in result["load"]]
     load = f"{min(loads):.1f} to {max(loads):.1f}"
-    heads = ["", *(f"{result['files']:,} files" for result in results)]
+    heads = ["", *(_title(result) for result in results)]
     parts = [_INTRO.format(**facts, load=load), "## Ours (seconds of wall time)\n"]
     parts.append(_table(heads, _rows(OURS, results)))
     parts += ["\n## The floor\n", _table(heads, [*_rows(FLOORS, results), *_ratios(FLOORS, results)])]
@@ -44,6 +44,11 @@ def markdown(found: Found, facts: Mapping[str, Any]) -> str:
     parts += ["\n## Rounds\n", _rounds(results)]
     parts += ["\n## Peers\n", "\n".join(f"- {name}: {package} {version}" for name, (package, version) in PEERS.items())]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    medium = result.get("medium")
+    return f"{result['files']:,} files" + (f", {medium}" if medium else "")
 
 
 def _rows(names: Iterable[str], results: Sequence[Mapping[str, Any]]) -> Iterable[list[str]]:
@@ -131,7 +136,7 @@ def svg(found: Found) -> str:
         parts.append(_text(_LEFT + _LABELS - 8, _TOP + row * (_BAR + _GAP) + 12, shown, own, anchor="end"))
     for column, result in enumerate(results):
         x = _LEFT + _LABELS + column * _WIDE
-        parts.append(_text(x, _TOP - 10, f"{result['files']:,} files", "own"))
+        parts.append(_text(x, _TOP - 10, _title(result), "own"))
         walls = {name: result["figures"][name]["wall"] for name in names if name in result["figures"]}
         scale = (_WIDE - 70) / max(walls.values())
         for row, (name, kind) in enumerate(names.items()):
