@@ -10,7 +10,8 @@ The map, in the order that data passes through:
     bundle/      plan + files -> manifest + one tar; and back, trusting nothing
     tree/        manifests -> pages -> a served folder, swapped in one step
     connected    plan and bundle, told as a story
-    closed       render, told as a story
+    closed       render and verify, told as a story; inhouse: add; repair; upkeep: withdraw, rollback, prune;
+                 standing: status
     inhouse      add, likewise
     repair       repair, likewise
     cli/         people

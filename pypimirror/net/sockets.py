@@ -101,17 +101,17 @@ class Backend:
 
     def listen(self) -> None:
         """Begin to note whether the request that follows makes a connection, and gets an answer."""
-        self._mine.unanswered, self._mine.made = True, None
-
-    @property
-    def unanswered(self) -> bool:
-        """Whether since ``listen`` nothing came and no connection was made: a kept one may have been closed."""
-        return bool(self._mine.unanswered)
+        self._mine.made, self._mine.came = None, False
 
     @property
     def kept(self) -> bool:
         """Whether no connection was made since ``listen``: what is written goes to one of an earlier request."""
         return self._mine.made is None
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether nothing came since ``listen``."""
+        return not self._mine.came
 
     def drop(self) -> None:
         """Close what was connected since ``listen``: the request has failed."""
@@ -142,12 +142,11 @@ class Backend:
                 came = size(result)
                 patience.count(time.monotonic() - begun, came)
                 if came:
-                    self._mine.unanswered = False
+                    self._mine.came = True
                 return result
 
     def connect(self, host: str, port: int) -> Stream:
         """A connection to *host*. Raises OSError (a TimeoutError where nobody answers), UnicodeError."""
-        self._mine.unanswered = False
         last = OSError(errno.EADDRNOTAVAIL, "no address")
         for family, address in self._look_up(host, port):
             connection = socket.socket(family, socket.SOCK_STREAM)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 import httpcore
@@ -42,13 +42,14 @@ class Way:
         host: str,
         context: ssl.SSLContext | None,
         proxy: str | None,
-        proxy_context: ssl.SSLContext | None,
+        proxy_context: Callable[[], ssl.SSLContext],
     ) -> None:
         self._backend = backend
         self._host = host
         self._proxy = proxy
         with self._causes():
             self._transport = _Transport(_pool(_Network(backend), context, proxy, proxy_context))
+        self._ours = not _is_secure(proxy)
         self._extensions = {"timeout": httpx.Timeout(backend.timeout, pool=None).as_dict()}
 
     def ask(self, method: str, url: str, headers: Mapping[str, str]) -> httpx.Response:
@@ -61,7 +62,7 @@ class Way:
                     return self._transport.handle_request(request)
                 except (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError):
                     self._backend.drop()
-                    if not self._backend.unanswered:
+                    if not (self._ours and self._backend.kept and self._backend.unanswered):
                         raise
                 except BaseException:
                     self._backend.drop()  # httpcore forgets connections that a SOCKS proxy refused
@@ -139,7 +140,7 @@ class _Body(httpx.SyncByteStream):
 
 
 def _pool(
-    network: _Network, context: ssl.SSLContext | None, proxy: str | None, proxy_context: ssl.SSLContext | None
+    network: _Network, context: ssl.SSLContext | None, proxy: str | None, proxy_context: Callable[[], ssl.SSLContext]
 ) -> httpcore.ConnectionPool:
     """A pool without a bound: ``gates`` says how many exchanges there are at a time."""
     if proxy is None:
@@ -162,16 +163,20 @@ def _pool(
             hint = "install it beside pypimirror: pip install socksio"
             raise WireFault("fixed", "a SOCKS proxy wants the package socksio", hint) from None
     # TLS within TLS is httpcore's own; an https proxy does without our patience and our quick end.
-    secure = urlsplit(bare).scheme.lower() == "https"
+    secure = _is_secure(proxy)
     return httpcore.HTTPProxy(
         proxy_url=bare,
         proxy_auth=login,
         ssl_context=context,
-        proxy_ssl_context=proxy_context if secure else None,
+        proxy_ssl_context=proxy_context() if secure else None,
         max_connections=None,
         keepalive_expiry=_KEPT_ALIVE,
         network_backend=httpcore.SyncBackend() if secure else network,
     )
+
+
+def _is_secure(proxy: str | None) -> bool:
+    return proxy is not None and proxy.lower().startswith("https:")
 
 
 # ---- our sockets as httpcore wants them. How long to wait is theirs to know, so no timeout is looked at. -------------

@@ -109,14 +109,12 @@ class Wire:
             if key not in self._ways:
                 from pypimirror.net.transports import Way  # noqa: PLC0415 - httpx is slow to import
 
-                proxy = self._proxy_for(scheme, netloc)
-                secure_proxy = proxy is not None and proxy.lower().startswith("https:")
                 self._ways[key] = Way(
                     self._backend,
                     host=urlsplit(f"//{netloc}").hostname or netloc,
                     context=self._contexts[verify]() if scheme == "https" else None,
-                    proxy=proxy,
-                    proxy_context=self._contexts[True]() if secure_proxy else None,
+                    proxy=self._proxy_for(scheme, netloc),
+                    proxy_context=self._contexts[True],
                 )
             return self._ways[key]
 

@@ -248,6 +248,12 @@ HOSTS = frozenset({"index.example", "127.0.0.1"})
 SOCKSIO = importlib.util.find_spec("socksio") is not None
 
 
+def unchecked() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def test_https_goes_through_a_tunnel_that_knows_who_asks(certificate: ssl.SSLContext) -> None:
     seen: list[bytes] = []
     with FakeServer(tls=certificate) as server:
@@ -267,9 +273,7 @@ def test_https_goes_through_a_tunnel_that_knows_who_asks(certificate: ssl.SSLCon
 def test_tls_goes_inside_tls_where_the_proxy_speaks_it(
     certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-    monkeypatch.setattr("pypimirror.net.client.ssl_context", lambda *_, **__: unchecked)
+    monkeypatch.setattr("pypimirror.net.client.ssl_context", lambda *_, **__: unchecked())
     seen: list[bytes] = []
     with FakeServer(tls=certificate) as server:
         server.pages["/x"] = Body(data=b"fine" * 100_000)
@@ -280,6 +284,18 @@ def test_tls_goes_inside_tls_where_the_proxy_speaks_it(
             for _ in range(2):
                 assert client.get("https://index.example/x", limit=1 << 20).body == b"fine" * 100_000
     assert len(seen) == 1
+
+
+def test_a_proxy_that_speaks_tls_and_says_nothing_is_given_up(
+    certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pypimirror.net.client.ssl_context", lambda *_, **__: unchecked())
+    with (
+        serving(answering(b""), tls=certificate) as port,
+        Client(settings_for(proxy=f"https://127.0.0.1:{port}", retries=0)) as client,
+        pytest.raises(IndexFault, match="closed the connection without an answer"),
+    ):
+        client.get("https://index.example/x", limit=9)
 
 
 @pytest.mark.skipif(SOCKSIO, reason="the package socksio is installed")
