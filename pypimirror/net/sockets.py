@@ -22,6 +22,7 @@ from pypimirror.errors import IndexFault
 __all__ = ["Backend", "Limits", "Stopped", "Stream", "WireFault", "reason_of"]
 
 _SLICE = 0.25  # seconds between two looks at the stop event
+_RECORD = 1 << 14  # bytes in a record of TLS, at most
 _T = TypeVar("_T")
 
 
@@ -197,6 +198,7 @@ class Stream:
         self._backend = backend
         self._connection = connection
         self._set: float | None = None  # to set it again costs a call of the system
+        self._failed: OSError | None = None
 
     def read(self, most: int) -> bytes:
         """What has come, at least a byte; nothing at the end."""
@@ -205,9 +207,29 @@ class Stream:
             if seconds != self._set:
                 self._connection.settimeout(seconds)
                 self._set = seconds
-            return self._connection.recv(most)
+            if not isinstance(self._connection, ssl.SSLSocket):
+                return self._connection.recv(most)
+            return self._records(self._connection, most)
 
         return self._backend.waiting(attempt, len)
+
+    def _records(self, connection: ssl.SSLSocket, most: int) -> bytes:
+        """What has come of TLS's small records, together: each piece costs whoever reads it more than it costs here."""
+        if self._failed is not None:
+            raise self._failed
+        pieces = [connection.recv(_RECORD)]
+        size = len(pieces[0])
+        connection.settimeout(0)
+        self._set = 0
+        try:
+            while pieces[-1] and size + _RECORD <= most:
+                pieces.append(connection.recv(_RECORD))
+                size += len(pieces[-1])
+        except ssl.SSLWantReadError:
+            pass
+        except OSError as error:
+            self._failed = error  # for the next read: what came before it counts
+        return b"".join(pieces)
 
     def write(self, data: bytes) -> None:
         # Requests are small: they fit what the system buffers, unless the other side is dead.
