@@ -28,6 +28,7 @@ os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, sorted(Path.
 
 ONCE = [
     "tests/acceptance",
+    "tests/benchmarks",
     "tests/build",
     "tests/crashes",
     "tests/bundle/test_damage.py",
@@ -35,8 +36,12 @@ ONCE = [
 ]
 ONCE += [
     f"tests/tree/test_{name}.py"
-    for name in ("answers", "clients", "damaged_bundles", "large", "publish", "server", "servers", "storm")
-]
+    for name in (
+        "answers", "clients", "damaged_bundles", "inhouse", "large", "locks_clients", "markup", "publish", "repair",
+        "server", "server_settings", "servers", "settings", "storm", "upkeep", "verify",
+    )
+]  # fmt: skip
+ONCE += ["tests/cli/test_add.py", "tests/cli/test_upkeep.py", "tests/net/test_ahead.py"]
 """What takes long, and does not depend on the Python that runs it: crashes, attacks, real clients and servers."""
 
 PROJECT = nox.project.load_toml("pyproject.toml")

@@ -7,19 +7,25 @@ import contextlib
 import importlib.util
 import socket
 import ssl
+import struct
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from pypimirror.errors import IndexFault
-from pypimirror.net.client import Client, Limits
+from pypimirror.net.client import Client, Limits, WireFault
 from pypimirror.net.gates import Gate
 from tests.fakes import server as fake
 from tests.fakes.server import Body, FakeServer
 from tests.net.helpers import QUICK, settings_for
 
 Talk = Callable[[socket.socket], None]
+HOSTS = frozenset({"index.example", "127.0.0.1"})
+SOCKSIO = importlib.util.find_spec("socksio") is not None
 
 
 @contextlib.contextmanager
@@ -165,6 +171,33 @@ def test_a_request_holds_nothing_that_would_end_its_lines() -> None:
             assert "\n" not in str(caught.value)
 
 
+def test_httpx_is_not_imported_before_something_is_asked() -> None:
+    program = (
+        "import sys, pypimirror.cli.bundle, pypimirror.connected\n"
+        "from pypimirror.net.client import Client\n"
+        "from tests.net.helpers import settings_for\n"
+        "with Client(settings_for()): pass\n"
+        "sys.exit(any(name in sys.modules for name in ('httpx', 'httpcore', 'h11')))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_connection_that_is_reset_after_a_part_of_a_body_is_no_end(certificate: ssl.SSLContext) -> None:
+    def talk(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")  # without a length: the end is the end
+        time.sleep(0.1)
+        connection.sendall(bytes(50_000))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with serving(talk, tls=certificate) as port, Client(settings_for(trusted_hosts=HOSTS)) as client:
+        url = f"https://127.0.0.1:{port}/x"
+        with client.stream(url, attempts=client.attempts(url)) as stream:
+            time.sleep(0.3)  # all of it is there, and the reset
+            with pytest.raises(WireFault, match="connection reset"):
+                list(stream.pieces)
+
+
 def test_an_address_is_quoted_where_it_must_be() -> None:
     seen: list[bytes] = []
 
@@ -242,10 +275,6 @@ def socks(seen: list[bytes], port: int) -> Talk:
             pump(connection, other)
 
     return talk
-
-
-HOSTS = frozenset({"index.example", "127.0.0.1"})
-SOCKSIO = importlib.util.find_spec("socksio") is not None
 
 
 def unchecked() -> ssl.SSLContext:
