@@ -73,9 +73,16 @@ def _waiting(at: Layout) -> Iterator[Waiting]:
         missing = {
             name: each.size
             for name, each in sorted(wanted.items())
-            if not (at.packages / name).exists() and not at.incoming_file(each.sha256).exists()
+            if each.size not in (_size(at.packages / name), _size(at.incoming_file(each.sha256)))
         }
         yield Waiting(digest=accepted.digest, manifest=accepted.manifest, missing=missing)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _came_in(at: Layout) -> Iterator[Accepted]:

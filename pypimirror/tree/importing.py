@@ -1,7 +1,8 @@
 """A bundle's bytes into a tree's ``incoming/``: an idempotent union. Nothing that a client can see changes here.
 
-A file gets its name, its sha256, when it was written and verified, not before. It is kept even when the bundle turns
-out to be incomplete: the next volume, or a delta, completes it, in whatever order they arrive.
+A file is written under the name that it must earn, its sha256: what a run did not finish is found out by hashing, which
+``stock`` does before it believes any. It is kept even when the bundle turns out to be incomplete: the next volume, or a
+delta, completes it, in whatever order they arrive.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from pypimirror.disk import Disk, require_space
@@ -119,13 +121,20 @@ def missing_fault(what: str, missing: tuple[Missing, ...]) -> Incomplete:
 
 def _take(tree: Tree, member: IncomingMember, served: Served) -> None:
     path = tree.at.incoming_file(served.sha256)
-    part = path.with_name(f"{served.sha256}.part")
     try:
-        with tree.disk.create(part) as file:
+        with _created(tree.disk, path) as file:
             member.copy_to(file, disk=tree.disk)
             keep(tree.disk, file)
-        tree.disk.rename(part, path)
     except BaseException:
         with suppress(OSError):
-            tree.disk.remove(part)
+            tree.disk.remove(path)
         raise
+
+
+def _created(disk: Disk, path: Path) -> BinaryIO:
+    """A new file, in the place of one that a run cut short, or that rotted."""
+    try:
+        return disk.create(path)
+    except FileExistsError:
+        disk.remove(path)
+        return disk.create(path)

@@ -40,8 +40,8 @@ class Offer:
 def examine(paths: Sequence[Path], reporter: Reporter) -> tuple[Offer, ...]:
     """Look through every file; the same file named twice counts once.
 
-    Raises the one fault that is found, or SeveralFaults with all: UsageFault (``not-a-regular-file``, ``bad-file-name``),
-    IntegrityFault as ``admit`` does, PolicyFault (``two-contents``), DiskFault.
+    Raises the one fault that is found, or SeveralFaults with all: UsageFault (``not-a-regular-file``,
+    ``bad-file-name``), IntegrityFault as ``admit`` does, PolicyFault (``two-contents``), DiskFault.
     """
     found: dict[str, Offer] = {}
     faults: list[PypimirrorError] = []

@@ -26,6 +26,7 @@ from pypimirror.tree.writing import keep
 __all__ = ["Missing", "Move", "Stock"]
 
 _CHUNK = 1 << 20
+_MANY = 1000  # names, from which listing the folders once is less than asking for each
 _PACKAGES, _INCOMING = "packages", "incoming"
 
 
@@ -60,6 +61,7 @@ class Stock:
         self._note_names(self._listed)
         self._folders = {_PACKAGES: str(tree.at.packages), _INCOMING: str(tree.at.incoming)}
         self._sizes: dict[tuple[str, str], int | None] = {}
+        self._present: dict[str, set[str]] = {}
         self._all_noted = False
 
     def listed(self, name: str) -> Served | None:
@@ -95,6 +97,8 @@ class Stock:
     def to_come(self, wanted: Mapping[str, Served]) -> dict[str, Served]:
         """What of *wanted* is not at hand under its own name, or in ``incoming/``, or with the same projects."""
         self._note_names(wanted)  # a run that was cut short may have taken the only copy there
+        if len(wanted) > _MANY and not self._present:
+            self._present = {folder: set(os.listdir(path)) for folder, path in self._folders.items()}  # noqa: PTH208 - names alone
         return {
             name: served
             for name, served in sorted(wanted.items())
@@ -186,6 +190,9 @@ class Stock:
             return self._sizes[folder, name]
         except KeyError:
             pass
+        present = self._present.get(folder)
+        if present is not None and name not in present:
+            return None  # not kept in mind: what is written later is noted
         try:
             status = os.lstat(f"{self._folders[folder]}/{name}")
         except FileNotFoundError:

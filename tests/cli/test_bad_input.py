@@ -80,7 +80,10 @@ def test_nothing_asked_for_is_told(program: Program) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("bundel",), "there is: bundle, plan, render, add, status, verify, repair, show, withdraw, rollback, prune, config"),
+        (
+            ("bundel",),
+            "there is: bundle, plan, render, add, status, verify, repair, show, withdraw, rollback, prune, config",
+        ),
         (("bundle", "app"), "--output"),
         (("bundle", "app", "-o", "x.tar", "--colour"), "No such option"),
         (("render", "x.tar"), "TREE"),

@@ -101,7 +101,7 @@ def _kept(tree: Path, case: Case, *, finished: bool) -> Iterator[str]:
     at = Layout(tree)
     states = [inventory_of(at, contents.parse(path.read_bytes())) for path in said]
     gone = taken_back(states[0], states[-1]) if states else set()
-    if finished:
+    if finished and said:
         view = look(tree)
         left = {
             name for name in taken_back(view.previous_inventory(), view.inventory()) if (at.packages / name).exists()

@@ -130,7 +130,10 @@ def test_the_root_pages_name_every_project(small: Composition) -> None:
 def test_the_landing_page_leads_only_inside_and_shows_what_is_there(small: Composition) -> None:
     text = landing(small)
     hrefs = [link["href"] for link in LinkReader(text).links]
-    assert all(re.fullmatch(r"(simple/([a-z0-9-]+/)?|locks/[a-z0-9._-]+|packages/index\.html|manifest\.json)", href) for href in hrefs)
+    assert all(
+        re.fullmatch(r"(simple/([a-z0-9-]+/)?|locks/[a-z0-9._-]+|packages/index\.html|manifest\.json)", href)
+        for href in hrefs
+    )
     assert "//" not in re.sub(r"(http|file):///?", "", text)
     assert re.search(r"<b>6</b>projects.*<b>12</b>files", text, re.DOTALL)
     assert "2026-09-21" in text
