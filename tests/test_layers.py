@@ -40,6 +40,7 @@ FLOORS = {
     "pypimirror.tree.page": 1,
     "pypimirror.tree.pages": 1,
     "pypimirror.tree.press": 1,
+    "pypimirror.tree.printing": 1,
     "pypimirror.tree.readme": 1,
     "pypimirror.tree.rows": 1,
     "pypimirror.tree.settings": 1,

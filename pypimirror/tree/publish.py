@@ -6,7 +6,6 @@ the tree: one rename of one link (``linked``), or page after page (``plain``). T
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,15 +20,15 @@ from pypimirror.tree.contents import MERGED, Contents, Locks, Served, dump
 from pypimirror.tree.folder import Tree
 from pypimirror.tree.hashing import read_regular
 from pypimirror.tree.importing import missing_fault
-from pypimirror.tree.layout import LANDING, LOCKS, PACKAGES_PAGE, in_generation, page_folder
-from pypimirror.tree.ledger import Entry, entry_out
+from pypimirror.tree.layout import LANDING, LOCKS, PACKAGES_PAGE, in_generation
+from pypimirror.tree.ledger import Entry
 from pypimirror.tree.linked import LinkedPress
-from pypimirror.tree.lists import Change, Head, list_pages, root_pages
+from pypimirror.tree.lists import Change, Head, list_pages
 from pypimirror.tree.locks import tree_locks
 from pypimirror.tree.page import Page
-from pypimirror.tree.pages import project_pages
 from pypimirror.tree.plain import PlainPress
-from pypimirror.tree.press import Press, with_twins
+from pypimirror.tree.press import Press
+from pypimirror.tree.printing import enter, folder_of, indexes_before, root_pages_of, served_of, tombstone, twins_of
 from pypimirror.tree.records import read_accepted
 from pypimirror.tree.revise import Edit, Revised, Revision, revise, rules_of
 from pypimirror.tree.shards import shard
@@ -173,10 +172,10 @@ class _Publication:
         self._keep_manifests(revision)
         contents = self._print_projects(revision)
         contents, locks = self._locks(revision, contents)
-        roots = [*self._lists(revision, contents), *_root_pages(contents)]
+        roots = [*self._lists(revision, contents), *root_pages_of(contents)]
         if contents.gzip:
-            roots = [twin for page in roots for twin in _twins(page)]
-        contents = replace(contents, pages={page.path: _served(page.data) for page in roots})
+            roots = [twin for page in roots for twin in twins_of(page)]
+        contents = replace(contents, pages={page.path: served_of(page.data) for page in roots})
         self._press.publish(contents, roots, locks)
         return contents
 
@@ -194,14 +193,14 @@ class _Publication:
     def _print_projects(self, revision: Revision) -> Contents:
         """The pages and the ledgers of what changed; and contents that name them."""
         tree, old = self._tree, revision.contents
-        indexes = _indexes(tree.contents, old, plain=tree.plain)
+        indexes = indexes_before(tree.contents, old, plain=tree.plain)
         ledgers = dict(old.ledger)
         count, size = old.files, old.size
         for name, group in _by_shard(revision.projects).items():
             entries = dict(tree.ledger(next(iter(group))))
             for project, revised in group.items():
                 entry = self._print(project, revised, twins=old.gzip)
-                _enter(project, entry, entries, indexes)
+                enter(project, entry, entries, indexes)
                 before = revised.before
                 count += (entry.count if entry else 0) - (before.count if before else 0)
                 size += (entry.size if entry else 0) - (before.size if before else 0)
@@ -213,19 +212,19 @@ class _Publication:
     def _print(self, project: NormalizedName, revised: Revised, *, twins: bool) -> Entry | None:
         layers = revised.layers
         if layers is None:
-            return _tombstone(revised)
+            return tombstone(revised.slices)
         made: dict[ServedProject, tuple[str, dict[str, bytes]]] = {}
         indexes: dict[str, str] = {}
         for index, served in [(MERGED, layers.merged), *layers.by_channel.items()]:
             if served not in made:
-                made[served] = _folder_of(served, twins=twins)
+                made[served] = folder_of(served, twins=twins)
             indexes[index] = made[served][0]
         folders = dict(made.values())
         self._press.put(project, folders, indexes)
         return Entry(
             slices=revised.slices,
             files=revised.files,
-            pages={mark: {name: _served(data) for name, data in pages.items()} for mark, pages in folders.items()},
+            pages={mark: {name: served_of(data) for name, data in pages.items()} for mark, pages in folders.items()},
             indexes=indexes,
             count=len(layers.merged.files),
             size=layers.merged.size,
@@ -233,7 +232,7 @@ class _Publication:
 
     def _write_ledger(self, name: str, entries: ledger.Ledger) -> Served:
         data = ledger.dump(entries)
-        served = _served(data)
+        served = served_of(data)
         path = self._tree.at.ledger_of(name, served.sha256)
         if not path.exists():
             write_new(self._tree.disk, path, data)
@@ -274,7 +273,7 @@ class _Publication:
         if not tree.plain:
             place = tree.at.generation(tree.generation) / in_generation(path)
         data = read_regular(place, limit=served.size)
-        if _served(data) != served:
+        if served_of(data) != served:
             raise IntegrityFault(f"{path} changed", code="tree-damaged")
         return data
 
@@ -308,7 +307,7 @@ class _Publication:
         names = {pin.project for each in bundles for resolution in each.manifest.resolutions for pin in resolution.pins}
         layers = {name: found for name in sorted(names, key=shard) if (found := self._composed(name, revision))}
         pages = list(tree_locks(Composition(channels=order, bundles=bundles, layers=layers)))
-        files = {page.path.removeprefix(f"{LOCKS}/"): _served(page.data) for page in pages}
+        files = {page.path.removeprefix(f"{LOCKS}/"): served_of(page.data) for page in pages}
         return replace(contents, locks=Locks(bundles=digests, projects=tuple(sorted(names)), files=files)), pages
 
     # ---- afterwards -------------------------------------------------------------------------------------------------
@@ -347,67 +346,8 @@ class _Moves:
     steps: tuple[Move, ...]
 
 
-# ---- what it is made of ---------------------------------------------------------------------------------------------
-
-
-def _served(data: bytes) -> Served:
-    return Served(Sha256(hashlib.sha256(data).hexdigest()), len(data))
-
-
-def _twins(page: Page) -> Iterator[Page]:
-    for name, data in with_twins({page.path: page.data}).items():
-        yield Page(path=name, data=data)
-
-
-def _folder_of(served: ServedProject, *, twins: bool) -> tuple[str, dict[str, bytes]]:
-    """The mark and the pages of a project's folder."""
-    pages = {page.path.rpartition("/")[2]: page.data for page in project_pages(served)}
-    if twins:
-        pages = with_twins(pages)
-    folder = page_folder(served.name, ((name, _served(data).sha256) for name, data in pages.items()))
-    return folder.rpartition("-")[2], pages
-
-
 def _by_shard(projects: Mapping[NormalizedName, Revised]) -> dict[str, dict[NormalizedName, Revised]]:
     groups: dict[str, dict[NormalizedName, Revised]] = {}
     for name, revised in projects.items():
         groups.setdefault(shard(name), {})[name] = revised
     return groups
-
-
-def _tombstone(revised: Revised) -> Entry | None:
-    """What is remembered of a project without files: versions taken back of older bundles that may still come."""
-    if not any(each.withdrawn for each in revised.slices):
-        return None
-    return Entry(slices=revised.slices, files={}, pages={}, indexes={}, count=0, size=0)
-
-
-def _indexes(old: Contents, new: Contents, *, plain: bool) -> dict[str, dict[NormalizedName, str]]:
-    """The indexes of the next state, as they are served now. A channel that has all needs none of its own.
-
-    A *plain* tree has the merged one alone.
-    """
-    names = [MERGED, *(new.layers if len(new.layers) > 1 and not plain else ())]
-    alone = {channel for channel in old.layers if channel not in old.indexes}
-    return {name: dict(old.indexes.get(name, old.projects if name in alone else {})) for name in names}
-
-
-def _enter(
-    project: NormalizedName,
-    entry: Entry | None,
-    entries: ledger.Ledger,
-    indexes: Mapping[str, dict[NormalizedName, str]],
-) -> None:
-    """Write an entry down where it belongs, and nowhere else."""
-    entries.pop(project, None)
-    if entry is not None:
-        entries[project] = entry_out(entry)
-    for name, index in indexes.items():
-        index.pop(project, None)
-        if entry is not None and name in entry.indexes:
-            index[project] = entry.indexes[name]
-
-
-def _root_pages(contents: Contents) -> Iterator[Page]:
-    for name, index in contents.indexes.items():
-        yield from root_pages(index, None if name == MERGED else Label(name))
