@@ -22,7 +22,7 @@ nox.options.reuse_existing_virtualenvs = True
 PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 """Those that are not there are skipped, and said. Sessions that need just one take the Python that runs nox."""
 
-# The oldest Python has its tests in ``minimums``, with the oldest versions of all; ``nox -s tests-3.10`` has the newest.
+# The oldest Python has its tests in ``minimums``, with the oldest versions; ``nox -s tests-3.10`` has the newest.
 nox.options.sessions = ["lint", "types", *(f"tests-{python}" for python in PYTHONS[1:]), "minimums", "dist"]
 
 # pyenv keeps its Pythons off the PATH until they are chosen; "each Python that is there" means these, too.

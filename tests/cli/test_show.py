@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from pypimirror.bundle.reader import open_bundle
 from pypimirror.bundle.writer import write_bundle
 from pypimirror.cli import show, show_project, show_source
 from pypimirror.cli.printable import printable, screen
@@ -606,11 +607,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--verbose",), ("--json",), ("p09999",)], ids=" ".join)
-def test_ten_thousand_files_take_less_than_two_seconds(
-    large: Path, arguments: tuple[str, ...], request: pytest.FixtureRequest
+def test_showing_ten_thousand_files_takes_a_few_times_what_reading_their_manifest_takes(
+    large: Path, arguments: tuple[str, ...]
 ) -> None:
+    with open_bundle(large) as bundle:
+        data = manifest_json.dump(bundle.manifest)
+    began = time.process_time()
+    manifest_json.parse(data)
+    floor = time.process_time() - began
     began = time.process_time()
     assert "p09999" in told(large, *arguments, verbose="--verbose" in arguments)
-    seconds = time.process_time() - began
-    request.node.user_properties.append(("seconds", round(seconds, 2)))
-    assert seconds < 2
+    assert time.process_time() - began < 5 * floor
