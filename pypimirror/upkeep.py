@@ -225,7 +225,7 @@ def rollback(
     with open_tree(path, wait=wait, disk=disk) as tree:
         if not is_another(tree.previous, tree.contents):
             raise UsageFault(
-                f"{tree.shown} keeps nothing that was served before, but for what is withdrawn now",
+                f"{tree.shown} keeps nothing else that was served before; what is withdrawn does not count",
                 code="nothing-before",
                 hint="render the older bundles with --replace",
             )

@@ -53,5 +53,5 @@ class Results:
         self.found: dict[str, dict[str, dict[str, object]]] = json.loads(path.read_text()) if path.exists() else {}
 
     def add(self, heat: str, workload: str, result: object) -> None:
-        self.found.setdefault(heat, {})[workload] = asdict(result)  # type: ignore[call-overload]  # a dataclass
+        self.found.setdefault(heat, {})[workload] = asdict(result)  # type: ignore[call-overload]  # each result is an instance of one
         self.path.write_text(json.dumps(self.found, indent=1))

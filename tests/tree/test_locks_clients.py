@@ -54,7 +54,7 @@ del ELSEWHERE["below"]
 
 def _fill(server: FakeServer) -> None:
     def add(name: str, version: str, *, yanked: str | None = None, **facts: object) -> None:
-        filename, data = make_wheel(name, version, **facts)  # type: ignore[arg-type]  # its own options
+        filename, data = make_wheel(name, version, **facts)  # type: ignore[arg-type]  # what make_wheel itself takes
         requires_python = facts.get("requires_python")
         server.add(
             filename, data, yanked=yanked, upload_time="2026-01-02T03:04:05.678Z",
