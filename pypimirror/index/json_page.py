@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 
+from pypimirror.index.row_places import row_places
 from pypimirror.index.rows import Rows, clean_text, locations, shown
 from pypimirror.model.files import ProjectStatus
 from pypimirror.model.names import NormalizedName, project_name
@@ -84,6 +85,9 @@ def _outline_rows(text: str, position: int, found: list[tuple[str, int, int]], l
     """Note the rows of the array that begins at *position*; the position after it."""
     decode, comma = _DECODER.raw_decode, _COMMA.match
     position = _after(_BRACKET, text, position)
+    if (alike := row_places(text, position, limit=limit)) is not None:
+        found += alike[0]
+        return alike[1] + 1
     while text[position] != "]":
         row, end = decode(text, position)
         filename = row.get("filename") if type(row) is dict else None

@@ -27,6 +27,7 @@ __all__ = ["Kind", "Outline", "draw", "dump", "load"]
 
 Kind = Literal["json", "html"]
 
+_WHEEL_DASHES = (4, 5)  # the latter with a build tag
 _USUAL_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
@@ -57,18 +58,17 @@ def draw(
 ) -> Outline:
     """The outline of a page whose rows are these: file name, start and end. Rows side by side become one span."""
     spans: dict[str | None, list[int]] = {}
-    texts = _Texts(project)
-    last: str | None = ""
+    text_of = _Texts(project).of
+    span: list[int] = []
+    last: str | None = ""  # of no row
     for filename, start, end in rows:
-        text = texts.of(filename)
-        known = spans.get(text)
-        if known is None:
-            spans[text] = [start, end]
-        elif text == last:
-            known[-1] = end
+        text = text_of(filename)
+        if text == last:
+            span[-1] = end
         else:
-            known += (start, end)
-        last = text
+            span = spans.setdefault(text, [])
+            span += (start, end)
+            last = text
     rest = spans.pop(None, [])
     united: dict[Version, tuple[str, list[int]]] = {}  # "1.0" and "1.0.0" are one version
     for text, places in spans.items():
@@ -92,13 +92,16 @@ class _Texts:
     def __init__(self, project: NormalizedName) -> None:
         self._project = project
         self._heads: dict[str, bool] = {}
-        self._usable: dict[str, bool] = {}
+        self._wheels: dict[str, str | None] = {}
 
     def of(self, filename: str) -> str | None:
-        if filename.endswith(".whl"):
-            head, _, rest = filename.partition("-")
-            text = rest.partition("-")[0]
-            return text if rest.count("-") in (3, 4) and self._is_ours(head) and self._is_version(text) else None
+        if filename.endswith(".whl") and filename.count("-") in _WHEEL_DASHES:
+            # The wheels of one version have this in common, and there may be a hundred.
+            begin = filename[: filename.find("-", filename.find("-") + 1)]
+            if begin not in self._wheels:
+                head, _, text = begin.partition("-")
+                self._wheels[begin] = text if self._is_ours(head) and self._is_version(text) else None
+            return self._wheels[begin]
         ending = next((ending for ending in SDIST_ENDINGS if filename.endswith(ending)), None)
         if ending is None:
             return None
@@ -120,17 +123,13 @@ class _Texts:
             self._heads[head] = known
         return known
 
-    def _is_version(self, text: str) -> bool:
-        known = self._usable.get(text)
-        if known is None:
-            try:
-                parse_version(text)
-            except ValueError:
-                known = False
-            else:
-                known = True
-            self._usable[text] = known
-        return known
+    @staticmethod
+    def _is_version(text: str) -> bool:
+        try:
+            parse_version(text)
+        except ValueError:
+            return False
+        return True
 
 
 def dump(outline: Outline) -> str:

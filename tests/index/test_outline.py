@@ -9,6 +9,7 @@ import pytest
 from pypimirror.errors import IndexFault
 from pypimirror.index import outline
 from pypimirror.index.drawers import drawers
+from pypimirror.index.row_places import row_places
 from pypimirror.index.simple import open_page
 from pypimirror.model.files import Listing
 from pypimirror.model.names import Version, project_name
@@ -88,6 +89,68 @@ def test_an_outline_of_another_page_can_name_no_file_that_is_not_on_this_one() -
 @pytest.mark.parametrize("text", ["", "[]", "{}", "[1,2,3,4,5,6,7]", '["html",["1"],"0x1",[],[],["active",""],null]'])
 def test_what_is_no_outline_is_none(text: str) -> None:
     assert outline.load(text) is None
+
+
+FILE = '"filename":"some_thing-{}.tar.gz","url":"{}","hashes":{{}}'
+
+
+def page_of(*rows: str, between: str = ",") -> bytes:
+    return (
+        '{"meta":{"api-version":"1.4"},"files":[' + between.join(rows) + '],"versions":["1"],"name":"some-thing"}'
+    ).encode()
+
+
+ALIKE = [
+    '{"core-metadata":{"sha256":"' + "0" * 64 + '"},' + FILE.format(number, number) + "}" for number in range(1, 6)
+]
+LEADING = ["{" + FILE.format(number, number) + "}" for number in range(1, 6)]
+ODD = {
+    "a cut in a string": '{"core-metadata":false,' + FILE.format(9, 9) + ',"yanked":"},{\\"core-metadata\\":{}"}',
+    "half a cut in a string": '{"core-metadata":false,' + FILE.format(9, 9) + ',"yanked":"},{"}',
+    "a name in a string": '{"core-metadata":false,"yanked":"\\"filename\\":\\"x\\"",' + FILE.format(9, 9) + "}",
+    "objects in a row": '{"core-metadata":false,"x":[{"core-metadata":1},{"core-metadata":{"filename":"y"}}],'
+    + FILE.format(9, 9)
+    + "}",
+    "another first key": '{"size":1,"core-metadata":false,' + FILE.format(9, 9) + "}",
+    "an escaped name": '{"core-metadata":false,"file\\u006eame":"some_thing-9.tar.gz","url":"9"}',
+    "an escape in a name": '{"core-metadata":false,"filename":"some_thing-9.tar\\u002egz","url":"9"}',
+    "blanks": '{ "core-metadata" : false , ' + FILE.format(9, 9) + " }",
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("place", [0, 2, 5])
+@pytest.mark.parametrize("between", [",", ", ", " ,\n  "])
+def test_rows_that_are_not_alike_are_all_found(odd: str, place: int, between: str) -> None:
+    page = page_of(*ALIKE[:place], odd, *ALIKE[place:], between=between)
+    lazy, whole = opened(page, JSON)[0], listing(page, JSON)
+    assert [str(version) for version in drawers(lazy).versions] == ["9", "5", "4", "3", "2", "1"]
+    assert [drawers(lazy)[place][0] for place in range(6)] == [drawers(whole)[place][0] for place in range(6)]
+    assert tuple(lazy.files) == whole.files
+
+
+@pytest.mark.parametrize("rows", [ALIKE, LEADING, ALIKE[:2], LEADING[:2]])
+@pytest.mark.parametrize("between", [",", ", ", "\n,"])
+def test_rows_that_are_alike_are_found_without_decoding_each(rows: list[str], between: str) -> None:
+    text = page_of(*rows, between=between).decode()
+    first = text.index("[") + 1
+    found = row_places(text, first, limit=9)
+    assert found is not None
+    assert [json.loads(text[start:end]) for _, start, end in found[0]] == [json.loads(each) for each in rows]
+    assert [name for name, _, _ in found[0]] == [json.loads(each)["filename"] for each in rows]
+    assert text[found[1]] == "]"
+    assert row_places(text, first, limit=len(rows) - 2) is None
+
+
+@pytest.mark.parametrize("odd", [each for each in ODD if "in a string" not in each])
+def test_what_might_be_misread_is_decoded(odd: str) -> None:
+    text = page_of(*ALIKE[:2], ODD[odd], *ALIKE[2:]).decode()
+    assert row_places(text, text.index("[") + 1, limit=99) is None
+
+
+def test_of_two_names_in_a_row_the_last_one_counts() -> None:
+    page = page_of(*LEADING[:2], "{" + FILE.format(9, 9) + ',"filename":"some_thing-8.tar.gz"}')
+    assert [file.name.filename for file in drawers(opened(page, JSON)[0])[0]] == ["some_thing-8.tar.gz"]
 
 
 def test_only_rows_that_are_looked_at_are_judged() -> None:
