@@ -12,6 +12,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from packaging.utils import canonicalize_name
 
@@ -28,6 +29,8 @@ TAIL_SIZE = 65_536
 
 _MAX_RECORD = 64 * 1024 * 1024
 _SMALL, _MAX_RATIO = 64 * 1024 * 1024, 100  # twice what the largest public index takes; no honest wheel comes near
+_NAME, _FLAGS, _SIZE, _PACKED = map(attrgetter, ("name", "flags", "size", "packed"))
+_SUSPICIOUS = ("\\", "..", "./", "\0", ":", "/\n", "\n/", "\n\n")  # between, before and after names is a line's end
 _DRIVE = re.compile(r"[A-Za-z]:")
 _DIST_INFO = re.compile(r"([^/]+)\.dist-info/", re.IGNORECASE)
 _HINT = "choose another version of this project with a constraint, or tell its maintainers"
@@ -73,16 +76,15 @@ def gate(source: RandomAccess, *, name: ParsedName) -> bytes:
     try:
         archive = zips.Reader(source)
         entries = zips.central(archive)
-        _check_members(entries)
+        there = _check_members(entries)
         if min((entry.offset for entry in entries), default=0):
             raise BadZip("there are bytes before it")
-        for entry in entries:
-            zips.check_local(archive, entry)
-        metadata = _metadata(archive, entries, name)
+        zips.check_all(archive, entries)
         folder = _dist_info(entries, name)
+        metadata = zips.unpack(archive, _member(entries, f"{folder}METADATA"), limit=MAX_BYTES)
         _check_version(zips.unpack(archive, _member(entries, f"{folder}WHEEL"), limit=MAX_BYTES))
         record = _member(entries, f"{folder}RECORD")
-        _check_record(zips.unpack(archive, record, limit=_MAX_RECORD), entries, folder)
+        _check_record(zips.unpack(archive, record, limit=_MAX_RECORD), there, folder)
     except BadZip as error:
         raise _fault(name, error) from None
     return metadata
@@ -105,7 +107,8 @@ def _member(entries: Sequence[zips.Entry], path: str) -> zips.Entry:
 
 def _dist_info(entries: Sequence[zips.Entry], name: ParsedName) -> str:
     """The one ``.dist-info/`` folder, which must be of the project and version that the file's name says."""
-    folders = sorted({match[0] for entry in entries if (match := _DIST_INFO.match(entry.name))})
+    tops = {path[: path.find("/") + 1] for path in map(_NAME, entries)}
+    folders = sorted(top for top in tops if _DIST_INFO.fullmatch(top))
     if len(folders) != 1:
         what = "no .dist-info folder" if not folders else f"several .dist-info folders: {', '.join(folders)[:200]}"
         raise BadZip(f"it has {what}")
@@ -124,23 +127,39 @@ def _stem(folder: str) -> str:
     return folder[: -len(".dist-info/")]
 
 
-def _check_members(entries: Sequence[zips.Entry]) -> None:
+def _check_members(entries: Sequence[zips.Entry]) -> set[str]:
+    """Judge them all; the paths of those that are no folders, as RECORD should list them."""
+    names = list(map(_NAME, entries))
+    paths = set(names)
+    if len(paths) < len(names) or not _is_plain(names):
+        _check_names(names)
+        paths = {_plain(name) for name in names if not name.endswith("/")}
+    if any(flags & 1 for flags in set(map(_FLAGS, entries))):
+        raise BadZip(f"the member {next(each for each in entries if each.is_encrypted).name[:200]!r} is encrypted")
+    unpacked, packed = sum(map(_SIZE, entries)), sum(map(_PACKED, entries))
+    if unpacked > max(_SMALL, _MAX_RATIO * packed):
+        raise BadZip(f"it unpacks to {unpacked} bytes, over {_MAX_RATIO} times as many as it has")
+    return paths
+
+
+def _is_plain(names: list[str]) -> bool:
+    """Whether nothing in *names*, all of them looked at together, deserves a look at each."""
+    text = "\n".join(["", *names, ""])
+    return text.count("\n") == len(names) + 1 and not any(sign in text for sign in _SUSPICIOUS)
+
+
+def _check_names(names: list[str]) -> None:
     seen: set[str] = set()
-    for entry in entries:
-        path = entry.name.replace("\\", "/")
+    for name in names:
+        path = name.replace("\\", "/")
         plain = path.rstrip("/")
         if plain in seen:
-            raise BadZip(f"the member {entry.name[:200]!r} is in it twice")
+            raise BadZip(f"the member {name[:200]!r} is in it twice")
         seen.add(plain)
         upwards = ".." in path and ".." in path.split("/")
         unsafe = path.startswith("/") or upwards or "\0" in path or (path[1:2] == ":" and _DRIVE.match(path))
         if unsafe or not path:
-            raise BadZip(f"the member {entry.name[:200]!r} leads out of its folder")
-        if entry.is_encrypted:
-            raise BadZip(f"the member {entry.name[:200]!r} is encrypted")
-    unpacked, packed = sum(entry.size for entry in entries), sum(entry.packed for entry in entries)
-    if unpacked > max(_SMALL, _MAX_RATIO * packed):
-        raise BadZip(f"it unpacks to {unpacked} bytes, over {_MAX_RATIO} times as many as it has")
+            raise BadZip(f"the member {name[:200]!r} leads out of its folder")
 
 
 def _check_version(wheel: bytes) -> None:
@@ -149,19 +168,32 @@ def _check_version(wheel: bytes) -> None:
         raise BadZip(f"its Wheel-Version is {stated[:40]!r}, and installers know 1.x")
 
 
-def _check_record(data: bytes, entries: Sequence[zips.Entry], folder: str) -> None:
-    try:
-        rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-    except (UnicodeDecodeError, csv.Error):
-        raise BadZip("its RECORD can't be read") from None
+def _check_record(data: bytes, there: set[str], folder: str) -> None:
     own = {f"{folder}{file}" for file in ("RECORD", "RECORD.jws", "RECORD.p7s")}
-    listed = {_plain(row[0]) for row in rows if row and row[0]} - own
-    listed = {path for path in listed if not path.endswith("/")}
-    there = {_plain(entry.name) for entry in entries if not entry.is_folder} - own
+    listed = _listed(data)
+    listed -= own
+    there -= own
+    if listed == there:
+        return
     if unlisted := sorted(there - listed):
         raise BadZip(f"its RECORD does not list {_some(unlisted)}")
-    if absent := sorted(listed - there):
+    if absent := sorted(path for path in listed - there if not path.endswith("/")):
         raise BadZip(f"its RECORD lists what is not in it: {_some(absent)}")
+
+
+def _listed(record: bytes) -> set[str]:
+    """The paths in a RECORD, which is CSV; where nothing is quoted, that is what stands before the first comma."""
+    try:
+        text = record.decode("utf-8-sig")
+        lines = text.replace("\r\n", "\n")
+        if '"' in lines or "\r" in lines:
+            listed = {row[0] for row in csv.reader(io.StringIO(text, newline="")) if row}
+        else:
+            listed = {line[: line.find(",")] if "," in line else line for line in lines.split("\n")}
+    except (UnicodeDecodeError, csv.Error):
+        raise BadZip("its RECORD can't be read") from None
+    listed.discard("")
+    return set(map(_plain, listed)) if "\\" in text or "./" in text else listed
 
 
 def _plain(path: str) -> str:

@@ -47,25 +47,32 @@ class Way:
         self._backend = backend
         self._host = host
         self._proxy = proxy
+        self._new_lane = lambda: _Lane(_pool(_Network(backend), context, proxy, proxy_context), self._free)
+        # A pool of httpcore looks at each of its connections for each request, holding a lock for which all threads
+        # wait. So each connection has a pool of its own, and the one that was used last is taken first.
+        self._free: list[_Lane] = []
         with self._causes():
-            self._transport = _Transport(_pool(_Network(backend), context, proxy, proxy_context))
+            self._free.append(self._new_lane())
         self._ours = not _is_secure(proxy)
         self._extensions = {"timeout": httpx.Timeout(backend.timeout, pool=None).as_dict()}
 
     def ask(self, method: str, url: str, headers: Mapping[str, str]) -> httpx.Response:
         """The head of the answer. It must be closed."""
         with self._causes():
+            lane = self._lane()
             request = httpx.Request(method, url, headers=headers, extensions=self._extensions)
             while True:
                 self._backend.listen()
                 try:
-                    return self._transport.handle_request(request)
+                    return lane.handle_request(request)
                 except (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError):
                     self._backend.drop()
                     if not (self._ours and self._backend.kept and self._backend.unanswered):
+                        self._free.append(lane)
                         raise
                 except BaseException:
                     self._backend.drop()  # httpcore forgets connections that a SOCKS proxy refused
+                    self._free.append(lane)
                     raise
 
     def pieces(self, answer: httpx.Response) -> Iterator[bytes]:
@@ -75,7 +82,14 @@ class Way:
 
     def close(self) -> None:
         """Close every connection. No exchange may be under way."""
-        self._transport.close()
+        while self._free:
+            self._free.pop().close()
+
+    def _lane(self) -> _Lane:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self._new_lane()
 
     @contextlib.contextmanager
     def _causes(self) -> Iterator[None]:
@@ -106,11 +120,12 @@ class Way:
             raise WireFault("broken", reason_of(error)) from None
 
 
-class _Transport(httpx.BaseTransport):
-    """httpx over a pool of our making."""
+class _Lane(httpx.BaseTransport):
+    """httpx over one connection, which is made anew where it was closed; *free* again when its answer is closed."""
 
-    def __init__(self, pool: httpcore.ConnectionPool) -> None:
+    def __init__(self, pool: httpcore.ConnectionPool, free: list[_Lane]) -> None:
         self._pool = pool
+        self._free = free
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = httpcore.URL(
@@ -122,21 +137,26 @@ class _Transport(httpx.BaseTransport):
         answer = self._pool.handle_request(
             httpcore.Request(request.method, url, headers=request.headers.raw, extensions=request.extensions)
         )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions={})
+        body = _Body(answer, lambda: self._free.append(self))
+        return httpx.Response(answer.status, headers=answer.headers, stream=body, extensions={})
 
     def close(self) -> None:
         self._pool.close()
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
+    def __init__(self, answer: httpcore.Response, when_closed: Callable[[], None]) -> None:
         self._answer = answer
+        self._when_closed = when_closed
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._answer.iter_stream())
 
     def close(self) -> None:
-        self._answer.close()
+        try:
+            self._answer.close()
+        finally:
+            self._when_closed()  # httpx closes a body once
 
 
 def _pool(

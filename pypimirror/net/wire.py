@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -107,6 +108,8 @@ class Wire:
         with self._lock:
             key = (scheme, netloc, verify)
             if key not in self._ways:
+                # With None there, httpx does without its own command line: half of the time that its import takes.
+                sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # documented with ``import``
                 from pypimirror.net.transports import Way  # noqa: PLC0415 - httpx is slow to import
 
                 self._ways[key] = Way(

@@ -142,6 +142,18 @@ def test_rows_that_are_alike_are_found_without_decoding_each(rows: list[str], be
     assert row_places(text, first, limit=len(rows) - 2) is None
 
 
+def test_wheels_of_one_version_side_by_side_are_as_one_row() -> None:
+    row = '{{"hashes":{{}},"filename":"some_thing-{}-py3-none-{}.whl","url":"{}"}}'
+    rows = [row.format(version, name, name) for version in ("2", "1", "1.0") for name in ("any", "win32", "win_amd64")]
+    text = page_of(*rows).decode()
+    found = row_places(text, text.index("[") + 1, limit=9)
+    assert found is not None
+    assert [len(json.loads(f"[{text[start:end]}]")) for _, start, end in found[0]] == [3, 3, 3]
+    lazy, whole = opened(text.encode(), JSON)[0], listing(text.encode(), JSON)
+    assert [len(drawers(lazy)[place]) for place in range(2)] == [3, 6]
+    assert tuple(lazy.files) == whole.files
+
+
 @pytest.mark.parametrize("odd", [each for each in ODD if "in a string" not in each])
 def test_what_might_be_misread_is_decoded(odd: str) -> None:
     text = page_of(*ALIKE[:2], ODD[odd], *ALIKE[2:]).decode()
