@@ -77,6 +77,7 @@ class PinTree:
 
     def __init__(self, resolution: Resolution) -> None:
         self.pins: dict[NormalizedName, Pin] = {pin.project: pin for pin in resolution.pins}
+        self._by_words = {f"{pin.project}=={pin.version}": pin for pin in resolution.pins}
         self._wanted: dict[NormalizedName, list[tuple[str, Pin]]] = {}
         self._roots: dict[str, list[tuple[str, Pin]]] = {}
         for pin in resolution.pins:
@@ -128,8 +129,12 @@ class PinTree:
 
     def _parent(self, want: Want) -> Pin | None:
         """The pin that wants it. Words like those for a pin may be an argument, too, which wants just what it says."""
+        if want.by == want.text:
+            return None
+        if (known := self._by_words.get(want.by)) is not None:
+            return known
         name, equals, version = want.by.partition("==")
-        if not equals or want.by == want.text:
+        if not equals:
             return None
         pin = self.pins.get(canonicalize_name(name))
         return pin if pin is not None and str(pin.version) == version else None

@@ -47,7 +47,9 @@ class Way:
         self._backend = backend
         self._host = host
         self._proxy = proxy
-        self._new_lane = lambda: _Lane(_pool(_Network(backend), context, proxy, proxy_context), self._free)
+        self._new_lane: Callable[[], _Lane] = lambda: _Lane(
+            _pool(_Network(backend), context, proxy, proxy_context), self._free
+        )
         # A pool of httpcore looks at each of its connections for each request, holding a lock for which all threads
         # wait. So each connection has a pool of its own, and the one that was used last is taken first.
         self._free: list[_Lane] = []

@@ -12,7 +12,7 @@ from pypimirror.index.port import Index
 from pypimirror.model.files import CoreMetadata, Refusal, Rejection
 from pypimirror.model.names import NormalizedName, Version
 from pypimirror.resolve.judge import Judge
-from pypimirror.resolve.needs import Candidate, Key, Need, needs_of_requirement, parse_requirement
+from pypimirror.resolve.needs import Candidate, Key, Need, needs_of_text, parse_requirement
 from pypimirror.resolve.shelves import Shelves
 
 __all__ = ["IMPOSSIBLE", "Dependencies", "TooManyRefused"]
@@ -120,7 +120,7 @@ class Dependencies:
             if requirement.url is not None:
                 yield from self._refuse(candidate, Refusal.DIRECT_DEPENDENCY, f"wants {requirement.name} by URL")
                 continue
-            yield from needs_of_requirement(requirement)
+            yield from needs_of_text(text)
 
     def _refuse(self, candidate: Candidate, reason: Refusal, detail: str) -> Iterator[Need]:
         self._note_refused(candidate, _rejection(candidate, reason, detail))

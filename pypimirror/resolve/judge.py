@@ -42,7 +42,10 @@ class Judge:
         self._markers = environment.markers()
         self._ranks = {tag: rank for rank, tag in enumerate(target.tags)}
         self._pythons = frozenset(tag.rpartition("-")[0] for tag in target.tags)
+        self._ranks_of: dict[tuple[tuple[str, ...], ...], int | None] = {}
         self._marker_answers: dict[tuple[str, str], bool] = {}
+        # By identity, since to hash a marker makes it text anew; it is held, so that no other one takes its place.
+        self._asked: dict[tuple[int, str], tuple[Marker, bool]] = {}
         self._python_answers: dict[str, bool] = {}
 
     def marker_holds(self, marker: Marker, extra: str = "") -> bool:
@@ -51,6 +54,12 @@ class Judge:
         A marker that compares what can't be compared (``platform_release >= "4"`` where nothing is known of the
         release) does not hold, as in uv.
         """
+        asked = self._asked.get((id(marker), extra))
+        if asked is None:
+            asked = self._asked[id(marker), extra] = (marker, self._holds(marker, extra))
+        return asked[1]
+
+    def _holds(self, marker: Marker, extra: str) -> bool:
         text = str(marker)
         key = (text, extra)
         answer = self._marker_answers.get(key)
@@ -77,8 +86,11 @@ class Judge:
 
     def rank(self, name: ParsedName) -> int | None:
         """The place of a wheel's best tag in the target's list, 0 the best; None where none of its tags is there."""
-        ranks = self._ranks
-        return min((ranks[tag] for tag in name.tags() if tag in ranks), default=None)
+        triple = (name.pythons, name.abis, name.platforms)
+        if triple not in self._ranks_of:
+            ranks = self._ranks
+            self._ranks_of[triple] = min((ranks[tag] for tag in name.tags() if tag in ranks), default=None)
+        return self._ranks_of[triple]
 
     def python_tag_fits(self, name: ParsedName) -> bool:
         """Whether this Python could install a wheel on some platform: tells "other platform" from "other Python"."""

@@ -20,7 +20,7 @@ from pypimirror.model.files import ListedFile
 from pypimirror.model.names import NormalizedName, Version
 from pypimirror.model.requests import Root
 
-__all__ = ["Candidate", "Key", "Need", "needs_of_requirement", "parse_requirement"]
+__all__ = ["Candidate", "Key", "Need", "needs_of_requirement", "needs_of_text", "parse_requirement"]
 
 _PINNING = ("==", "===")
 _BOUNDING = ("<", "<=", "~=", *_PINNING)
@@ -40,8 +40,9 @@ class Key(NamedTuple):
 class Need:
     """One want of one key. ``text`` is the requirement as its author wrote it; ``root`` the root it comes from, if any.
 
-    ``exact`` is set where an extra wants its own project at its own version. ``pins`` and ``bounds`` tell whether the
-    specifier has an ``==``, an upper bound; they and the answers are remembered, for the search asks very often.
+    ``exact`` is set where an extra wants its own project at its own version. ``pins``, ``bounds`` and ``specifies``
+    tell whether the specifier has an ``==``, an upper bound, anything; they and the answers are remembered, for the
+    search asks very often.
     """
 
     key: Key
@@ -51,6 +52,7 @@ class Need:
     exact: Version | None = None
     pins: bool = field(init=False)
     bounds: bool = field(init=False)
+    specifies: bool = field(init=False)
     _by_text: bool = field(init=False)  # "===" tells "1.0" from "1.0.0", which are equal
     _answers: dict[Version, bool] = field(init=False, default_factory=dict)
 
@@ -59,6 +61,7 @@ class Need:
         object.__setattr__(self, "pins", not operators.isdisjoint(_PINNING))
         object.__setattr__(self, "_by_text", "===" in operators)
         object.__setattr__(self, "bounds", not operators.isdisjoint(_BOUNDING))
+        object.__setattr__(self, "specifies", bool(operators))
 
     def admits(self, version: Version) -> bool:
         if self.exact is not None:
@@ -88,6 +91,15 @@ def parse_requirement(text: str) -> Requirement | None:
         return Requirement(text)
     except InvalidRequirement:
         return None
+
+
+@lru_cache(maxsize=65536)
+def needs_of_text(text: str) -> tuple[Need, ...]:
+    """The needs of a requirement of somebody's metadata, remembered by text, with what they remember themselves.
+
+    Raises InvalidRequirement.
+    """
+    return tuple(needs_of_requirement(parse_requirement(text) or Requirement(text)))
 
 
 def needs_of_requirement(requirement: Requirement, *, root: Root | None = None) -> Iterator[Need]:

@@ -73,16 +73,19 @@ class Provider(AbstractProvider[Need, Candidate, Key]):
         person's order; what has any bound; by name. An extra comes right after its project; ``last`` after all else.
         """
         del resolutions, candidates, backtrack_causes
-        needs = [entry.requirement for entry in information[identifier]]
+        pinned = bounded = specified = False
+        for entry in information[identifier]:
+            need = entry.requirement
+            pinned, bounded, specified = pinned or need.pins, bounded or need.bounds, specified or need.specifies
         project = identifier.project
         return (
             project in self.last,
             -min(self._clashes.get(project, 0) // 5, 1),
             not self.shelves.is_direct(project),
-            not any(need.pins for need in needs),
-            not any(need.bounds for need in needs),
+            not pinned,
+            not bounded,
             self.shelves.order.get(project, len(self.shelves.order)),
-            not any(need.specifier for need in needs),
+            not specified,
             project,
             identifier.extra,
         )

@@ -44,12 +44,24 @@ class RepairedResolution(Resolution[Need, Candidate, Key]):
     ) -> None:
         super().__init__(provider, reporter)
         self.forgotten: set[Key] = set()
+        self._asked: dict[Key, tuple[Candidate, Criterion[Need, Candidate], bool]] = {}
 
     def _remove_information_from_criteria(self, criteria: Criteria, parents: Collection[Key]) -> None:
         super()._remove_information_from_criteria(criteria, parents)
         self.forgotten.update(parents)
         for parent in parents:
             self.state.mapping.pop(parent, None)
+
+    def _is_current_pin_satisfying(self, name: Key, criterion: Criterion[Need, Candidate]) -> bool:
+        """As resolvelib has it, which asks it of every key twice in each round. A criterion never changes."""
+        pin = self._states[-1].mapping.get(name)
+        if pin is None:
+            return False
+        asked = self._asked.get(name)
+        if asked is None or asked[0] is not pin or asked[1] is not criterion:
+            asked = (pin, criterion, all(need.admits(pin.version) for need in criterion.iter_requirement()))
+            self._asked[name] = asked
+        return asked[2]
 
 
 class PlainResolution(Resolution[Need, Candidate, Key]):
