@@ -80,6 +80,14 @@ def _simple_cause(clash: Clash, where: str, wishes: WishSet) -> ResolutionFault 
             )
         shelf = provider.shelves.of(project)
         if shelf is not None and not shelf.has_any():
+            status = shelf.listing.status
+            if status.status == "quarantined":  # an index then leaves its files out (PEP 792)
+                why = f": {status.reason}" if status.reason else ""
+                return ResolutionFault(
+                    f"{where}: {project} is quarantined by the index{why}; wanted by {by}",
+                    code="quarantined",
+                    hint="it may be malware: do without it, and withdraw it from trees that have it",
+                )
             return ResolutionFault(
                 f"{where}: {project} has no usable file, wanted by {by}\n  {count_rejections(shelf.rejections())}",
                 code="no-file",
