@@ -19,6 +19,7 @@ The methods that are overridden are private to resolvelib: ``pyproject.toml`` ho
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from resolvelib import AbstractProvider, BaseReporter
 from resolvelib.resolvers import (
@@ -45,6 +46,7 @@ class RepairedResolution(Resolution[Need, Candidate, Key]):
         super().__init__(provider, reporter)
         self.forgotten: set[Key] = set()
         self._asked: dict[Key, tuple[Candidate, Criterion[Need, Candidate], bool]] = {}
+        self._preferences: dict[Key, tuple[Criterion[Need, Candidate], Any]] = {}
 
     def _remove_information_from_criteria(self, criteria: Criteria, parents: Collection[Key]) -> None:
         super()._remove_information_from_criteria(criteria, parents)
@@ -62,6 +64,18 @@ class RepairedResolution(Resolution[Need, Candidate, Key]):
             asked = (pin, criterion, all(need.admits(pin.version) for need in criterion.iter_requirement()))
             self._asked[name] = asked
         return asked[2]
+
+    def _get_preference(self, name: Key) -> Any:  # noqa: ANN401 - resolvelib's Preference: what compares
+        """As resolvelib has it, which asks for every open key in each round. Clashes and the criterion change it."""
+        criterion = self._states[-1].criteria[name]
+        known = self._preferences.get(name)
+        if known is None or known[0] is not criterion:
+            known = self._preferences[name] = (criterion, super()._get_preference(name))
+        return known[1]
+
+    def _backjump(self, causes: list[RequirementInformation[Need, Candidate]]) -> bool:
+        self._preferences.clear()
+        return super()._backjump(causes)
 
 
 class PlainResolution(Resolution[Need, Candidate, Key]):
