@@ -7,8 +7,9 @@ verify   a bundle or a tree -> every byte, every page, every set on every target
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,9 +17,8 @@ from pypimirror.bundle.audit import audit_bundle
 from pypimirror.bundle.faults import BundleFault
 from pypimirror.bundle.reader import Bundle, open_bundle
 from pypimirror.errors import BusyFault, IntegrityFault
-from pypimirror.index.manifest_index import ManifestIndex
 from pypimirror.model.findings import Finding, Kind, Report
-from pypimirror.model.manifest import BundledProject, Manifest
+from pypimirror.model.manifest import Manifest
 from pypimirror.model.names import Label, NormalizedName
 from pypimirror.reporting import Reporter
 from pypimirror.tree.audit import TreeAudit
@@ -29,6 +29,7 @@ from pypimirror.tree.importing import Imported, import_bundle
 from pypimirror.tree.lock import is_held
 from pypimirror.tree.publish import Published, publish
 from pypimirror.tree.revise import NOTHING, Edit
+from pypimirror.tree.served_index import ServedIndex
 from pypimirror.tree.view import View, look
 from pypimirror.tree.writing import telling
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from pypimirror.resolve.proof import Proof
 
 __all__ = ["Rendered", "render", "verify"]
+
+_REMEMBERED = 4096  # projects
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,15 +159,11 @@ def _solve(manifests: Sequence[Manifest], served: Composition | None, reporter: 
     from pypimirror.resolve.proof import Proof, check  # noqa: PLC0415 - render must do without the resolver
 
     reporter.step("Solving every set on every target")
-    index = None
-    layers: Mapping[NormalizedName, Layers] = {}
-    if served is not None:
-        projects = [BundledProject(name=each.name, status=each.status, reason=each.reason) for each in served.projects]
-        index = ManifestIndex(served.files, projects)
-        layers = served.layers
-    proofs = [
-        check(manifest, index, absent=lambda pin: why_absent(pin, layers.get(pin.project))) for manifest in manifests
-    ]
+    layers: Callable[[NormalizedName], Layers | None] = lru_cache(maxsize=_REMEMBERED)(
+        lambda name: served.layers[name] if served is not None and name in served.layers else None
+    )
+    index = None if served is None else ServedIndex(layers)
+    proofs = [check(manifest, index, absent=lambda pin: why_absent(pin, layers(pin.project))) for manifest in manifests]
     return Proof(
         faults=tuple(fault for proof in proofs for fault in proof.faults),
         notes=tuple(dict.fromkeys(note for proof in proofs for note in proof.notes)),

@@ -191,18 +191,20 @@ def bundle(
 
     Unless *hashed*, the sha256 of the whole tar is left out: the manifest's names the bundle, and lists all of it.
     """
-    from pypimirror.bundle.sealing import make_manifest, with_members  # noqa: PLC0415 - nothing that plan needs
-    from pypimirror.bundle.writer import write_bundle  # noqa: PLC0415 - likewise
-    from pypimirror.net.ahead import Ahead  # noqa: PLC0415 - likewise
+    from pypimirror.net.ahead import Ahead  # noqa: PLC0415 - nothing that plan needs
     from pypimirror.net.download import fetch  # noqa: PLC0415 - likewise
     from pypimirror.net.provenance import ProvenanceSource  # noqa: PLC0415 - likewise
-    from pypimirror.resolve.proof import prove  # noqa: PLC0415 - likewise
-    from pypimirror.tree.lists import bundle_members  # noqa: PLC0415 - likewise
 
     with Ahead(connection.online.downloads, connection.cache) as ahead:
         connection.online.when_taken = ahead.begin
         made = plan(request, connection, reporter)
         connection.online.when_taken = None
+    # Slow to import, so only now that the first downloads are under way.
+    from pypimirror.bundle.sealing import make_manifest, with_members  # noqa: PLC0415 - see above
+    from pypimirror.bundle.writer import write_bundle  # noqa: PLC0415 - see above
+    from pypimirror.resolve.proof import prove  # noqa: PLC0415 - see above
+    from pypimirror.tree.lists import bundle_members  # noqa: PLC0415 - see above
+
     reporter.step("Downloading")
     with ProvenanceSource(made.files, client=connection.client, cache=connection.cache) as provenance:
         fetched = fetch(
@@ -223,12 +225,21 @@ def bundle(
         built=built,
         withdrawn=request.withdrawn,
     )
-    reporter.step("Proving")
-    told = prove(manifest)
+    told: list[str] = []
+
+    def proof(_: object = None) -> None:
+        reporter.step("Proving")
+        told.extend(prove(manifest))
+
+    # What has a name of its own is proven while it goes to the medium; what is streamed, before its first byte.
+    if not isinstance(output, Path):
+        proof()
     reporter.step("Packing")
     pages = {page.path: page.data for page in bundle_members(manifest)}
     manifest = with_members(manifest, pages)
-    written = write_bundle(manifest, {**_sources(verified), **pages}, output, hashed=hashed, reporter=reporter)
+    written = write_bundle(
+        manifest, {**_sources(verified), **pages}, output, before_naming=proof, hashed=hashed, reporter=reporter
+    )
     notes = (*made.notes, *lacking, *told, *_built_notes(manifest))
     return Bundled(plan=made, manifest=manifest, written=written, notes=notes)
 
@@ -272,7 +283,7 @@ def _built_notes(manifest: Manifest) -> Iterator[str]:
 
 def _sources(verified: tuple[VerifiedFile, ...]) -> dict[str, Source]:
     """Where the content of each member lies on this host."""
-    from pypimirror.bundle.writer import Hashed  # noqa: PLC0415 - as in bundle
+    from pypimirror.bundle.writer import Hashed, Tail  # noqa: PLC0415 - as in bundle
     from pypimirror.model.manifest import provenance_path  # noqa: PLC0415 - likewise
 
     sources: dict[str, Source] = {}
@@ -281,7 +292,7 @@ def _sources(verified: tuple[VerifiedFile, ...]) -> dict[str, Source]:
         place = Path(file.path)
         sources[path] = place if file.stamp is None else Hashed(path=place, stamp=file.stamp)
         if file.metadata_path is not None:
-            sources[f"{path}.metadata"] = Path(file.metadata_path)
+            sources[f"{path}.metadata"] = Tail(path=Path(file.metadata_path))
         if file.provenance_path is not None and file.provenance_sha256 is not None:
             sources[provenance_path(file.planned.filename, file.provenance_sha256)] = Path(file.provenance_path)
     return sources

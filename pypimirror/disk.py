@@ -7,11 +7,13 @@ An OSError leaves here as it is: ``disk_fault`` makes the sentence of it, at the
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from pypimirror.errors import DiskFault
 
@@ -20,7 +22,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["DISK", "FILE_MODE", "FOLDER_MODE", "Disk", "disk_fault", "require_space", "stamp"]
+__all__ = ["DISK", "FILE_MODE", "FOLDER_MODE", "Disk", "StrPath", "disk_fault", "require_space", "stamp"]
+
+StrPath: TypeAlias = "Path | str"
+"""A path. As a text it costs a tenth: what is done to each of a hundred thousand files takes both."""
 
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
@@ -30,10 +35,23 @@ _BINARY = getattr(os, "O_BINARY", 0)
 _FAR = 1 << 30  # where Windows locks a byte, so that the text before it can be read
 
 
+def _moves() -> Iterator[Callable[[int, int, int], int]]:
+    """What this system offers to copy from one descriptor to another within the kernel, the best first."""
+    # Any may be missing in the kernel, forbidden in a container, or not for these two file systems; some file systems
+    # answer 0 in place of an error.
+    if hasattr(os, "copy_file_range"):
+        yield os.copy_file_range
+    if sys.platform == "linux":  # elsewhere it sends to sockets alone
+        yield lambda source, target, size: os.sendfile(target, source, None, size)
+
+
+_MOVES = tuple(_moves())
+
+
 class Disk:
     """The real disk. Methods raise OSError."""
 
-    def create(self, path: Path, *, mode: int = FILE_MODE) -> BinaryIO:
+    def create(self, path: StrPath, *, mode: int = FILE_MODE) -> BinaryIO:
         """A new file open for reading and writing; it must not exist, not even as a link.
 
         It has no buffer: what ``write`` was given is the system's when it returns, and closing can't fail for want of
@@ -57,6 +75,19 @@ class Disk:
         left = memoryview(data)
         while left:
             left = left[file.write(left) :]
+
+    def copy_into(self, file: BinaryIO, source: BinaryIO, size: int) -> int:
+        """Let the kernel move the next *size* bytes of *source* to *file*; how many it did, and never an OSError.
+
+        What it did not move, or could not, is for the caller to read and write: so a fault shows which of the two
+        files is to blame. Neither file may have a buffer; both stand behind what was moved.
+        """
+        done = 0
+        for move in _MOVES:
+            with contextlib.suppress(OSError):
+                while done < size and (count := move(source.fileno(), file.fileno(), size - done)):
+                    done += count
+        return done
 
     def truncate(self, file: BinaryIO) -> None:
         """Nothing is left in *file*."""
@@ -87,9 +118,9 @@ class Disk:
         path.mkdir(mode=mode)
         path.chmod(mode)
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: StrPath, target: StrPath) -> None:
         """Atomic within one file system; a file that is there is replaced."""
-        source.replace(target)
+        os.replace(source, target)  # noqa: PTH105 - either may be a text
 
     def link(self, source: Path, target: Path) -> None:
         """A second name for a file."""

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from pypimirror import __version__
-from pypimirror.disk import DISK, Disk
+from pypimirror.disk import DISK, Disk, disk_fault
 from pypimirror.errors import IntegrityFault, PolicyFault, PypimirrorError
 from pypimirror.model.manifest import BundledFile, BundledProject, Manifest
 from pypimirror.model.names import Label, NormalizedName, Sha256, sha256_of_hex
@@ -98,8 +98,11 @@ def add(
         reporter.step("Importing")
         import_bundle(tree, addition.parcel)
         published = publish(tree, now=now, edit=edit, reporter=reporter)
-        with telling(f"adding to {tree.shown}"):
+        try:
             _forget_earlier_tries(tree, channel)
+        except OSError as error:  # no failure: what was added is served
+            fault = disk_fault(error, f"removing what {tree.shown} needs no longer")
+            reporter.note(f"{fault}; what is served is new and whole, and the next 'add' removes the rest")
     return dataclasses.replace(added, published=published)
 
 

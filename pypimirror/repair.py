@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from pypimirror.bundle.faults import BundleFault
 from pypimirror.bundle.reader import Bundle, open_bundle
 from pypimirror.disk import DISK, Disk
 from pypimirror.errors import IntegrityFault
@@ -25,7 +24,7 @@ from pypimirror.model.reading import Malformed
 from pypimirror.reporting import Reporter
 from pypimirror.tree.anatomy import File, Folder, Part, linked_anatomy, plain_anatomy
 from pypimirror.tree.audit import TreeAudit
-from pypimirror.tree.contents import Contents, Served
+from pypimirror.tree.contents import Contents, Served, dump
 from pypimirror.tree.folder import Tree
 from pypimirror.tree.inventory import Inventory, inventory, taken_back
 from pypimirror.tree.layout import MANIFEST, MARK, Layout, is_package_path
@@ -33,14 +32,24 @@ from pypimirror.tree.ledger import Ledger
 from pypimirror.tree.ledger import parse as parse_ledger
 from pypimirror.tree.linked import LinkedPress
 from pypimirror.tree.lock import locked
-from pypimirror.tree.mending import Copy, Mender, Supply
+from pypimirror.tree.mending import Mender
 from pypimirror.tree.plain import PlainPress
 from pypimirror.tree.publish import print_all
-from pypimirror.tree.records import current_generation, damaged, generations, read_accepted, read_contents, read_ledger
+from pypimirror.tree.recalling import recall
+from pypimirror.tree.records import (
+    current_generation,
+    damaged,
+    generations,
+    read_accepted,
+    read_before,
+    read_contents,
+    read_ledger,
+)
 from pypimirror.tree.remaking import edit_for, remake
+from pypimirror.tree.supplying import Supplier
 from pypimirror.tree.sweeping import sweep
 from pypimirror.tree.view import look
-from pypimirror.tree.writing import telling
+from pypimirror.tree.writing import put, telling
 
 __all__ = ["Repaired", "repair"]
 
@@ -124,7 +133,7 @@ class _Repair:
         if not self._dry_run:
             self._mender.clear()
         number, contents = self._served()
-        before, previous = self._served_before(number)
+        before, previous = self._served_before(number, contents)
         self._read_manifests(contents, previous)
         now = self._inventory(number, contents)
         then = self._inventory(before, previous)
@@ -161,10 +170,27 @@ class _Repair:
         try:
             return number, read_contents(self._record(number))
         except IntegrityFault as fault:
-            fault.hint = (
-                "withdrawals and rules stand nowhere else: render the bundles into a new folder, serve that one"
-            )
-            raise
+            recalled = self._recalled(number)
+            if recalled is None:
+                if not any(self._at.ledger.glob("*.json")):
+                    look(Path(self._shown))  # tells where nothing was published yet
+                fault.hint = (
+                    "what is there does not prove what it said, not even with the bundles given (--from): render all "
+                    "bundles into a new folder, withdraw again what was withdrawn, serve that one"
+                )
+                raise
+            return number, recalled
+
+    def _recalled(self, number: int) -> Contents | None:
+        """What the lost record said, as far as ledgers, manifests and pages prove it; it is written down again."""
+        offered = {bundle.digest: bundle.manifest for bundle in self._bundles}
+        found = recall(self._at, number, offered, now=self._now)
+        name = self._record(number).relative_to(self._at.root).as_posix()
+        if found is None or not self._mender.put_page(name, dump(found.contents)):
+            return None
+        self._mender.settle()
+        self._notes += found.sentences
+        return found.contents
 
     def _record(self, number: int) -> Path:
         """What the tree says of itself."""
@@ -188,14 +214,15 @@ class _Repair:
             )
         return number
 
-    def _served_before(self, number: int) -> tuple[int, Contents]:
-        """Likewise of what was served before, as far as it is there."""
+    def _served_before(self, number: int, contents: Contents) -> tuple[int, Contents]:
+        """Likewise of what was served before *contents*, as far as it is there."""
         at = self._at
         older = [] if self._plain else [each for each in generations(at) if each < number]
         before = max(older, default=0)
-        path = at.previous_contents if self._plain else at.generation(before) / MANIFEST
         try:
-            return before, read_contents(path, missing_ok=not before)
+            if self._plain:
+                return 0, read_before(at, contents)
+            return before, read_contents(at.generation(before) / MANIFEST, missing_ok=not before)
         except IntegrityFault:
             self._forget(before)
             return 0, Contents()
@@ -206,7 +233,10 @@ class _Repair:
         if self._dry_run:
             return
         if self._plain:
-            self._disk.remove(self._at.previous_contents)
+            if self._at.unfinished.exists():  # what it says is lost; that pages must be looked at is not
+                put(self._disk, self._at.unfinished, b"", part=self._at.incoming / "unfinished.part")
+            with suppress(FileNotFoundError):
+                self._disk.remove(self._at.previous_contents)
         else:
             self._disk.remove_tree(self._at.generation(before))
 
@@ -274,7 +304,9 @@ class _Repair:
         self._reporter.step("Mending")
         mender.folders(parts)
         wrong = mender.wrong_files(parts)
-        self._put_files({path: part for path, part in wrong.items() if is_package_path(path)}, parts)
+        supplier = Supplier(mender, self._bundles)
+        supplier.put({path: part for path, part in wrong.items() if is_package_path(path)}, parts)
+        self._notes += supplier.notes
         for number, contents in states:
             wanted = {path for path in wrong if path not in mender.sound and not is_package_path(path)}
             for path, data in self._remake(number, contents, wanted).items():
@@ -284,48 +316,6 @@ class _Repair:
         mender.permissions(parts)
         mender.settle()
         return [path for path in wrong if path not in mender.sound]
-
-    def _put_files(self, wrong: Mapping[str, File], parts: Mapping[str, Part]) -> None:
-        """Files in ``packages/``: from under other names, from ``incoming/``, from bundles."""
-        sound = self._mender.sound
-        copies = {part.sha256: path for path, part in parts.items() if path in sound and isinstance(part, File)}
-        wanted: dict[Sha256, list[str]] = {}
-        for path, part in wrong.items():
-            if part.sha256 is not None:
-                wanted.setdefault(part.sha256, []).append(path)
-        for sha256, paths in list(wanted.items()):
-            places = [self._at.root / copies[sha256]] if sha256 in copies else []
-            for place in (*places, self._at.incoming_file(sha256)):
-                if place.is_file() and self._put_copies(Copy(path=place, sha256=sha256), sha256, paths):
-                    del wanted[sha256]
-                    break
-        for bundle in self._bundles:
-            if wanted:
-                self._take_from(bundle, wanted)
-
-    def _take_from(self, bundle: Bundle, wanted: dict[Sha256, list[str]]) -> None:
-        """What *bundle* has of *wanted*; a bundle that is damaged is read as far as it goes."""
-        try:
-            for member in bundle.members():
-                sha256 = member.entry.sha256
-                if sha256 is not None and sha256 in wanted and self._put_copies(member, sha256, wanted[sha256]):
-                    del wanted[sha256]
-        except BundleFault as fault:
-            self._notes.append(f"{bundle.name}: {fault}")
-
-    def _put_copies(self, supply: Supply, sha256: Sha256, paths: Sequence[str]) -> bool:
-        """Put it under each of *paths*; False where it turned out to be wrong itself."""
-        first, *others = paths
-        try:
-            done = self._mender.put_file(first, supply)
-        except BundleFault:
-            raise
-        except IntegrityFault:
-            return False
-        for path in others:
-            source = first if done else path
-            self._mender.put_file(path, Copy(path=self._at.root / source, sha256=sha256))
-        return True
 
     # ---- all at once ------------------------------------------------------------------------------------------------
 

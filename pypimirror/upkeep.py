@@ -1,24 +1,25 @@
 """Keeping a tree for years, told as a story: what is taken back, turned back, cleared away.
 
 withdraw   versions leave every index at once, and stay away until they are restored
-rollback   what was served before is served again
+rollback   what was served before is served again, or a channel as it was with an older bundle
 prune      what is needed no longer leaves the disk
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pypimirror.disk import DISK, Disk
 from pypimirror.errors import Incomplete, UsageFault
+from pypimirror.model.manifest import Manifest
 from pypimirror.model.names import Label, NormalizedName, Sha256, Version
 from pypimirror.model.plan import Resolution
 from pypimirror.reporting import Reporter
 from pypimirror.standing import is_another, needless, there
 from pypimirror.tree.compose import Accepted, Source, Withdrawal
-from pypimirror.tree.contents import Served
+from pypimirror.tree.contents import Contents, Served
 from pypimirror.tree.folder import Tree, open_tree
 from pypimirror.tree.layout import MANIFEST
 from pypimirror.tree.ledger import entry_in
@@ -212,6 +213,7 @@ def rollback(
     path: Path,
     *,
     now: int,
+    to: str | None = None,
     dry_run: bool = False,
     wait: float = 0,
     reporter: Reporter | None = None,
@@ -219,35 +221,64 @@ def rollback(
 ) -> RolledBack:
     """Serve what was served before; once more, and it is as it was. What was withdrawn stays away, by whomever.
 
-    Raises UsageFault (``nothing-before``), and what ``look`` and ``publish`` raise.
+    With *to*, the name of a bundle that is served, drop the newer bundles of its channel instead; once more, and
+    nothing changes. Raises UsageFault (``nothing-before``, ``no-such-bundle``), and what ``look`` and ``publish``
+    raise.
     """
     look(path)
     with open_tree(path, wait=wait, disk=disk) as tree:
-        if not is_another(tree.previous, tree.contents):
+        if to is not None:
+            like = _as_of(tree, to)
+        elif is_another(tree.previous, tree.contents):
+            like = tree.previous
+        else:
             raise UsageFault(
                 f"{tree.shown} keeps nothing else that was served before; what is withdrawn does not count",
                 code="nothing-before",
                 hint="render the older bundles with --replace",
             )
         with telling(f"reading {tree.shown}"):
-            now_served, before = ({each.source for each in one.accepted} for one in (tree.contents, tree.previous))
-            dropped, back = tuple(sorted(now_served - before)), tuple(sorted(before - now_served))
-            withdrawn = tuple(_stay_away(tree, dropped, now))
+            now_served, then = ({each.source for each in one.accepted} for one in (tree.contents, like))
+            dropped, back = tuple(sorted(now_served - then)), tuple(sorted(then - now_served))
+            withdrawn = tuple(_stay_away(tree, like, dropped, now))
         published = None
         if not dry_run:
-            edit = Edit(like=tree.previous, withdraw=withdrawn)
+            edit = Edit(like=like, withdraw=withdrawn)
             published = publish(tree, now=now, edit=edit, reporter=reporter)
     return RolledBack(dropped=dropped, back=back, withdrawn=withdrawn, published=published)
 
 
-def _stay_away(tree: Tree, dropped: Collection[Source], now: int) -> Iterator[Withdrawal]:
-    """What the dropped bundles took back and the state before had: its files are gone, and with good reason."""
+def _as_of(tree: Tree, name: str) -> Contents:
+    """What is served, without the bundles of the same channel that are newer than the one with this *name*."""
+    sources = {
+        Manifest.stem_of(each.source.channel, each.source.sequence): each.source for each in tree.contents.accepted
+    }
+    last = sources.get(name)
+    if last is None:
+        raise UsageFault(
+            f"{tree.shown} serves no bundle {name}",
+            code="no-such-bundle",
+            hint=f"it serves {', '.join(sorted(sources))}; what is none of these can be rendered again, with --replace",
+        )
+    stay = [
+        each
+        for each in tree.contents.accepted
+        if each.source.channel != last.channel or each.source.sequence <= last.sequence
+    ]
+    return replace(tree.contents, accepted=tuple(stay))
+
+
+def _stay_away(tree: Tree, like: Contents, dropped: Collection[Source], now: int) -> Iterator[Withdrawal]:
+    """What the dropped bundles took back and the state to come would have: its files are gone, and with good reason."""
     known = {(each.project, each.version) for each in tree.contents.withdrawn}
+    stay = {each.source for each in like.accepted}
     for each in tree.contents.accepted:
         for one in each.withdrawn if each.source in dropped else ():
-            value = tree.ledger(one.project, tree.previous).get(one.project)
+            value = tree.ledger(one.project, like).get(one.project)
             slices = () if value is None else entry_in(value, one.project).slices
-            was_there = any(file.version == one.version for part in slices for file in part.files)
+            was_there = any(
+                file.version == one.version for part in slices if part.source in stay for file in part.files
+            )
             if was_there and (one.project, one.version) not in known:
                 known.add((one.project, one.version))
                 yield Withdrawal(project=one.project, version=one.version, reason=one.reason, time=now)

@@ -27,10 +27,11 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 
-from pypimirror.model.manifest import Manifest
+from pypimirror.model.manifest import Manifest, provenance_path
+from pypimirror.model.manifest_lists import parts_of
 from pypimirror.model.names import FileName, Sha256
 
 __all__ = ["END", "MANIFEST", "RECORD", "SUMS", "Entry", "Kind", "Layout", "header", "padding"]
@@ -97,13 +98,23 @@ def header(path: str, *, size: int, time: int, folder: bool = False) -> bytes:
 
 
 def _block(name: bytes, *, size: int, mode: int, time: int, kind: bytes) -> bytes:
+    blank, total = _blank(mode, time, kind)
+    length = b"%011o\0" % size
+    checksum = b"%06o\0 " % (total + sum(name) + sum(length))
+    name = name.ljust(_NAME_BYTES, b"\0")
+    return b"".join((name, blank[_NAME_BYTES:124], length, blank[136:148], checksum, blank[156:]))
+
+
+@lru_cache(maxsize=16)
+def _blank(mode: int, time: int, kind: bytes) -> tuple[bytes, int]:
+    """A header without its name, size and checksum; and the sum of its bytes, where a checksum counts as spaces."""
     number = b"%07o\0"
     fields = [
-        name, number % mode, number % 0, number % 0, b"%011o\0" % size, b"%011o\0" % time,
+        b"", number % mode, number % 0, number % 0, b"", b"%011o\0" % time,
         b" " * 8, kind, b"", b"ustar\0", b"00", b"", b"", number % 0, number % 0, b"",
     ]  # fmt: skip
-    fields[6] = b"%06o\0 " % sum(_FIELDS.pack(*fields))
-    return _FIELDS.pack(*fields)
+    blank = _FIELDS.pack(*fields)
+    return blank, sum(blank)
 
 
 def _pax_record(key: bytes, value: bytes) -> bytes:
@@ -141,13 +152,14 @@ class Layout:
 
     def units(self) -> Iterator[tuple[Entry, ...]]:
         """What follows, in order, without the folders. The entries of a unit are carried together or not at all."""
-        for file in self.manifest.files:
-            owner = file.filename
-            unit = [self._entry(Kind.FILE, file.path, file.size, file.sha256, owner)]
-            if (sidecar := file.metadata) is not None:
-                unit.append(self._entry(Kind.METADATA, file.metadata_path, sidecar.size, sidecar.sha256, owner))
-            if (sidecar := file.provenance) is not None:
-                unit.append(self._entry(Kind.PROVENANCE, file.provenance_path, sidecar.size, sidecar.sha256, owner))
+        for owner, sha256, size, metadata, provenance in parts_of(self.manifest.files):
+            path = f"packages/{owner}"
+            unit = [self._entry(Kind.FILE, path, size, sha256, owner)]
+            if metadata is not None:
+                unit.append(self._entry(Kind.METADATA, f"{path}.metadata", metadata[1], metadata[0], owner))
+            if provenance is not None:
+                path = provenance_path(owner, provenance[0])
+                unit.append(self._entry(Kind.PROVENANCE, path, provenance[1], provenance[0], owner))
             yield tuple(unit)
         for member in self.manifest.members:
             yield (self._entry(Kind.MEMBER, member.path, member.size, member.sha256),)
@@ -177,12 +189,12 @@ class Layout:
 
     def _sum_lines(self) -> Iterator[str]:
         yield f"{self.digest}  {MANIFEST}\n"
-        for file in self.manifest.files:
-            yield f"{file.sha256}  {file.path}\n"
-            if file.metadata is not None:
-                yield f"{file.metadata.sha256}  {file.metadata_path}\n"
-            if file.provenance is not None:
-                yield f"{file.provenance.sha256}  {file.provenance_path}\n"
+        for filename, sha256, _, metadata, provenance in parts_of(self.manifest.files):
+            yield f"{sha256}  packages/{filename}\n"
+            if metadata is not None:
+                yield f"{metadata[0]}  packages/{filename}.metadata\n"
+            if provenance is not None:
+                yield f"{provenance[0]}  {provenance_path(filename, provenance[0])}\n"
         for member in self.manifest.members:
             yield f"{member.sha256}  {member.path}\n"
 

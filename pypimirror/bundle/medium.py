@@ -14,6 +14,7 @@ from typing import BinaryIO
 from pypimirror.bundle.faults import damaged, truncated
 from pypimirror.bundle.layout import padding
 from pypimirror.disk import disk_fault
+from pypimirror.kept import KeptBytes, kept_in
 from pypimirror.model.names import Sha256
 from pypimirror.reporting import Reporter
 
@@ -40,7 +41,10 @@ class Medium:
     def exactly(self, count: int, part: str) -> bytes:
         """The next *count* bytes, which are few."""
         begin = self.offset
-        return b"".join(self._pieces(count, part, begin))
+        data = self._read(count) if count else b""
+        if len(data) == count:
+            return data
+        return data + b"".join(self._pieces(count - len(data), part, begin))
 
     def pieces(self, count: int, part: str) -> Iterator[bytes]:
         """The next *count* bytes, in pieces of at most 256 KiB."""
@@ -85,6 +89,10 @@ class Medium:
         except OSError as error:
             raise disk_fault(error, f"reading {self.name} at byte {self.offset}") from error
         self.offset += count
+
+    def kept(self, data: bytes | bytearray, offset: int) -> KeptBytes | bytes | bytearray:
+        """*data*, which was read at *offset*: read again when it is wanted, where the bundle is a file."""
+        return kept_in(self._stream.fileno(), data, offset=offset, name=self.name) if self.total else data
 
     def zeros(self, count: int, part: str) -> None:
         begin = self.offset

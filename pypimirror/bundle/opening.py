@@ -6,6 +6,7 @@ manifest is parsed, and everything read so far is compared with what the manifes
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class _Piece:
 
     part: str
     offset: int
-    data: bytes
+    data: bytes | bytearray
 
 
 def read_opening(medium: Medium) -> Layout:
@@ -58,7 +59,7 @@ def read_opening(medium: Medium) -> Layout:
     if size > manifest_json.MAX_BYTES:
         what = f"no manifest has {size} bytes"
         raise damaged(medium.name, manifest_header.part, manifest_header.offset, what)
-    data = _take(medium, size, f"contents of {MANIFEST}")
+    data = _take_large(medium, size, f"contents of {MANIFEST}")
     pad = _take(medium, padding(size), f"padding after {MANIFEST}")
     newer = _newer_format(medium.name, data)
     try:
@@ -75,7 +76,7 @@ def read_opening(medium: Medium) -> Layout:
         raise damaged(medium.name, part, data.offset, "they contradict each other")
     if newer is not None:
         raise newer
-    layout = Layout(manifest=_manifest(medium.name, data), digest=digest, size=size)
+    layout = Layout(manifest=_manifest(medium, data), digest=digest, size=size)
     for entry, piece in zip(layout.opening(), (top, manifest_header, sums_header), strict=True):
         if entry.header != piece.data:
             raise damaged(medium.name, piece.part, piece.offset)
@@ -88,6 +89,14 @@ def read_opening(medium: Medium) -> Layout:
 def _take(medium: Medium, count: int, part: str) -> _Piece:
     offset = medium.offset
     return _Piece(part=part, offset=offset, data=medium.exactly(count, part))
+
+
+def _take_large(medium: Medium, count: int, part: str) -> _Piece:
+    """Likewise, without having all of it twice at any moment."""
+    offset, data = medium.offset, bytearray()
+    for piece in medium.pieces(count, part):
+        data += piece
+    return _Piece(part=part, offset=offset, data=data)
 
 
 def _first(medium: Medium, part: str) -> _Piece:
@@ -174,14 +183,14 @@ def _newer_format(bundle: str, piece: _Piece) -> BundleFault | None:
     )
 
 
-def _manifest(bundle: str, piece: _Piece) -> Manifest:
+def _manifest(medium: Medium, piece: _Piece) -> Manifest:
     try:
-        return manifest_json.parse(piece.data)
+        return manifest_json.parse(piece.data, medium.kept(piece.data, piece.offset))
     except Malformed as error:
         raise BundleFault(
-            f"{bundle}: its manifest can't be used: {error}",
+            f"{medium.name}: its manifest can't be used: {error}",
             code="bad-manifest",
-            bundle=bundle,
+            bundle=medium.name,
             part=piece.part,
             offset=piece.offset,
             hint="make the bundle again; if it comes from `pypimirror bundle`, this is a fault to report",
@@ -191,12 +200,9 @@ def _manifest(bundle: str, piece: _Piece) -> Manifest:
 def _check_sums(medium: Medium, layout: Layout, line: _Piece) -> None:
     """The rest of SHA256SUMS, of which *line* was read already."""
     *_, entry = layout.opening()
-    for number, piece in enumerate(layout.sums()):
-        expected = piece
-        if number == 0:
-            if not piece.startswith(line.data):
-                raise damaged(medium.name, line.part, line.offset)
-            expected = piece[len(line.data) :]
-        if medium.exactly(len(expected), line.part) != expected:
-            raise damaged(medium.name, line.part, line.offset)
+    digest = hashlib.sha256(line.data)
+    for piece in medium.pieces(entry.size - len(line.data), line.part):
+        digest.update(piece)
+    if digest.hexdigest() != entry.sha256:
+        raise damaged(medium.name, line.part, line.offset)
     medium.zeros(padding(entry.size), f"padding after {SUMS}")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from threading import Thread
 from typing import BinaryIO, Literal, TypeAlias
 
 from pypimirror.bundle.beside import beside
@@ -24,10 +26,11 @@ from pypimirror.model.names import FileName, Sha256
 from pypimirror.model.reading import Malformed
 from pypimirror.reporting import Reporter
 
-__all__ = ["Hashed", "Source", "Written", "write_bundle"]
+__all__ = ["Hashed", "Source", "Tail", "Written", "write_bundle"]
 
-Source: TypeAlias = "Path | bytes | Hashed"
-_CHUNK = 1024 * 1024
+Source: TypeAlias = "Path | bytes | Hashed | Tail"
+_CHUNK = 256 * 1024  # what stays in the nearest cache of a processor while it is hashed and written
+_MOVED = 64 * _CHUNK  # by the kernel, between two looks at progress
 _SIZE = 2  # where a stamp has it
 _OWN = frozenset({Kind.FOLDER, Kind.MANIFEST, Kind.SUMS})
 
@@ -38,6 +41,16 @@ class Hashed:
 
     path: Path
     stamp: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tail:
+    """A file that ends with the content: as many of its last bytes as the content is long."""
+
+    path: Path
 
     def __str__(self) -> str:
         return str(self.path)
@@ -72,7 +85,8 @@ def write_bundle(
     ``sources`` has what each path of the layout holds: ``packages/x.whl``, ``packages/x.whl.metadata``, ``index.html``.
     A file that is at *target* is replaced in one step; a BinaryIO is written forward and left open.
     Unless *hashed*, the sha256 of the whole tar is left out.
-    ``before_naming`` is called with the finished file while it still has a temporary name: what it raises undoes all.
+    ``before_naming`` is called with the finished file while it still has a temporary name, and goes to the medium: what
+    it raises undoes all.
 
     Raises Incomplete (``missing-content``) where ``sources`` lacks a path, IntegrityFault (``changed-file``) where a
     source is not what the manifest says, DiskFault. Then *target* is as it was, and no temporary file is left.
@@ -95,8 +109,8 @@ def write_bundle(
             with beside(real, disk) as part:
                 packing.write(part.file)
                 if before_naming is not None:
-                    disk.sync_file(part.file)
-                    before_naming(part.path)
+                    with _syncing(part.file, disk):
+                        before_naming(part.path)
         else:
             packing.write(target)
             target.flush()
@@ -129,6 +143,27 @@ def _real(target: Path) -> Path:
         hint = "make the folder first, or choose another"
         raise DiskFault(f"writing {target}: there is no folder {real.parent}", code="no-such-file", hint=hint)
     return real
+
+
+@contextmanager
+def _syncing(file: BinaryIO, disk: Disk) -> Iterator[None]:
+    """*file* goes to the medium while the block runs: one waits for the disk, the other needs the processor."""
+    raised: list[BaseException] = []
+
+    def sync() -> None:
+        try:
+            disk.sync_file(file)
+        except BaseException as error:  # noqa: BLE001 - it is raised below, in the thread that asked
+            raised.append(error)
+
+    thread = Thread(target=sync, name="sync", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if raised:
+        raise raised[0]
 
 
 class _Packing:
@@ -177,7 +212,7 @@ class _Packing:
         """Write it all. Raises OSError for *file*, DiskFault and IntegrityFault for a source."""
         for entry in self._entries():
             self._put(file, entry.header)
-            for piece in self._content(entry):
+            for piece in self._content(entry, file):
                 self._put(file, piece)
             self._put(file, bytes(padding(entry.size)))
         self._put(file, END)
@@ -186,11 +221,14 @@ class _Packing:
         self._disk.write(file, data)
         if self._digest is not None:
             self._digest.update(data)
-        self._done += len(data)
-        if len(data) >= _CHUNK or self._done == self.size:
+        self._count(len(data))
+
+    def _count(self, size: int) -> None:
+        self._done += size
+        if size >= _CHUNK or self._done == self.size:
             self._reporter.packing(done=self._done, total=self.size)
 
-    def _content(self, entry: Entry) -> Iterator[bytes | memoryview]:
+    def _content(self, entry: Entry, target: BinaryIO) -> Iterator[bytes | memoryview]:
         if entry.kind is Kind.FOLDER:
             return
         if entry.kind is Kind.MANIFEST:
@@ -201,9 +239,11 @@ class _Packing:
             return
         source = self._sources[entry.path]
         if isinstance(source, Hashed):
-            yield from self._copied(entry, source)
-        elif isinstance(source, Path):
-            with _opened(source) as file:
+            yield from self._copied(entry, source, target)
+        elif isinstance(source, (Path, Tail)):
+            with _opened(source if isinstance(source, Path) else source.path) as file:
+                if isinstance(source, Tail):
+                    file.seek(max(0, file.seek(0, os.SEEK_END) - entry.size))
                 yield from self._compared(entry, source, self._read(file, source))
         else:
             yield from self._compared(entry, source, (source,))
@@ -222,17 +262,31 @@ class _Packing:
         if size != entry.size or digest.hexdigest() != entry.sha256:
             raise _changed(entry, source)
 
-    def _copied(self, entry: Entry, source: Hashed) -> Iterator[bytes | memoryview]:
-        """The bytes of a file that was hashed before; hashed again only if anything may have been written to it."""
+    def _copied(self, entry: Entry, source: Hashed, target: BinaryIO) -> Iterator[bytes | memoryview]:
+        """The bytes of a file that was hashed before; hashed again only if anything may have been written to it.
+
+        Those that need not be seen here the kernel moves to *target* first, and they are not given.
+        """
         with _opened(source.path) as file:
             if stamp(os.fstat(file.fileno())) != source.stamp or source.stamp[_SIZE] != entry.size:
                 yield from self._compared(entry, source, self._read(file, source))
                 return
+            if self._digest is None and isinstance(target, FileIO):
+                self._move(file, target, entry.size)
             yield from self._read(file, source)
             if stamp(os.fstat(file.fileno())) != source.stamp:
                 raise _changed(entry, source)
 
-    def _read(self, file: FileIO, source: Path | Hashed) -> Iterator[memoryview]:
+    def _move(self, file: FileIO, target: FileIO, size: int) -> None:
+        while size:
+            most = min(size, _MOVED)
+            moved = self._disk.copy_into(target, file, most)
+            self._count(moved)
+            if moved < most:
+                return
+            size -= moved
+
+    def _read(self, file: FileIO, source: Path | Hashed | Tail) -> Iterator[memoryview]:
         while True:
             try:
                 count = file.readinto(self._buffer)

@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 
 from pypimirror.cli.bundle import sequence
-from pypimirror.cli.options import speech_options
+from pypimirror.cli.options import mixed_option, speech_options, wait_option
 from pypimirror.cli.progress import reporting
 from pypimirror.cli.sizes import count, size
 from pypimirror.cli.voice import Voice
 from pypimirror.inhouse import IN_HOUSE, Added, add
 from pypimirror.model.manifest import BundledFile
-from pypimirror.model.names import Label, label, project_name
+from pypimirror.model.names import Label, NormalizedName, label
 from pypimirror.tree.shadow import Hidden
 
 __all__ = ["command"]
@@ -37,10 +37,8 @@ def _channel(ctx: click.Context, param: click.Parameter, value: str) -> Label:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--channel", default=IN_HOUSE, show_default=True, callback=_channel, help="The channel that they join.")
 @click.option("--dry-run", is_flag=True, help="Check and tell all, change nothing.")
-@click.option(
-    "--allow-mixed", multiple=True, metavar="NAME", help="Let the channels of this project add up, from now on."
-)
-@click.option("--wait", default=0.0, type=click.FloatRange(min=0), metavar="SECONDS", help="For a tree that is busy.")
+@mixed_option
+@wait_option
 @click.option("--json", "as_json", is_flag=True, help="Tell what was added as JSON on standard output.")
 @speech_options
 @click.pass_obj
@@ -51,7 +49,7 @@ def command(
     *,
     channel: Label,
     dry_run: bool,
-    allow_mixed: tuple[str, ...],
+    mix: tuple[NormalizedName, ...],
     wait: float,
     as_json: bool,
 ) -> None:
@@ -70,10 +68,6 @@ def command(
     All files come in, in one step, or none. The same file once more changes nothing; its name with other bytes is
     refused.
     """
-    try:
-        mix = [project_name(name) for name in allow_mixed]
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--allow-mixed") from None
     with reporting(voice) as reporter:
         added = add(
             Path(tree),

@@ -12,8 +12,9 @@ from pypimirror.cli.voice import Voice
 
 if TYPE_CHECKING:
     from pypimirror.model.manifest import WithdrawnVersion
+    from pypimirror.model.names import NormalizedName
 
-__all__ = ["index_options", "speech_options", "wish_options"]
+__all__ = ["index_options", "mixed_option", "speech_options", "wait_option", "wish_options"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -71,6 +72,31 @@ def _withdrawn(ctx: click.Context, param: click.Parameter, value: tuple[str, ...
 
     return tuple(withdrawn_version(text, hint="--withdraw") for text in value)
 
+
+def _mixed(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[NormalizedName, ...]:
+    del ctx, param
+    if not value:
+        return ()
+    from pypimirror.model.names import project_name  # noqa: PLC0415 - nothing that --help needs
+
+    try:
+        return tuple(project_name(name) for name in value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+wait_option = click.option(
+    "--wait", default=0.0, type=click.FloatRange(min=0), metavar="SECONDS", help="For a tree that is busy."
+)
+
+mixed_option = click.option(
+    "--allow-mixed",
+    "mix",
+    multiple=True,
+    metavar="NAME",
+    callback=_mixed,
+    help="Let the channels of this project add up, from now on.",
+)
 
 speech_options = _together(
     click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_set_verbose, help="Tell more."),

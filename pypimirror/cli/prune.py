@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from pypimirror.cli.options import speech_options
+from pypimirror.cli.options import speech_options, wait_option
 from pypimirror.cli.progress import reporting
 from pypimirror.cli.sizes import count, size
 from pypimirror.cli.voice import Voice
@@ -30,7 +30,7 @@ _SHOWN = 20
 @click.option("--at-once", is_flag=True, help=f"Also files that left the pages less than {GRACE // 60} minutes ago.")
 @click.option("--incomplete", is_flag=True, help="Also bundles that wait for other volumes, with what came of them.")
 @click.option("--dry-run", is_flag=True, help="Tell what would leave, with sizes; change nothing.")
-@click.option("--wait", default=0.0, type=click.FloatRange(min=0), metavar="SECONDS", help="For a tree that is busy.")
+@wait_option
 @click.option("--json", "as_json", is_flag=True, help="Tell what was removed as JSON on standard output.")
 @speech_options
 @click.pass_obj

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
-from pypimirror.cli.options import speech_options
+from pypimirror.cli.options import mixed_option, speech_options, wait_option
 from pypimirror.cli.progress import reporting
 from pypimirror.cli.sizes import count, size
-from pypimirror.cli.standard_input import standard_input
+from pypimirror.cli.standard_input import bundles_named
 from pypimirror.cli.voice import Voice
 from pypimirror.closed import Rendered, render
-from pypimirror.model.names import Label, label, project_name
+from pypimirror.model.manifest_lists import files_of
+from pypimirror.model.names import Label, NormalizedName, label
 from pypimirror.tree.revise import Edit
 
 __all__ = ["command"]
@@ -33,10 +34,8 @@ __all__ = ["command"]
 @click.option(
     "--gzip/--no-gzip", default=None, help="Compressed pages beside the pages, from now on (for gzip_static)."
 )
-@click.option(
-    "--allow-mixed", multiple=True, metavar="NAME", help="Let the channels of this project add up, from now on."
-)
-@click.option("--wait", default=0.0, type=click.FloatRange(min=0), metavar="SECONDS", help="For a tree that is busy.")
+@mixed_option
+@wait_option
 @click.option("--json", "as_json", is_flag=True, help="Tell what was published as JSON on standard output.")
 @speech_options
 @click.pass_obj
@@ -50,7 +49,7 @@ def command(
     channels: str | None,
     keep: int | None,
     gzip: bool | None,
-    allow_mixed: tuple[str, ...],
+    mix: tuple[NormalizedName, ...],
     wait: float,
     as_json: bool,
 ) -> None:
@@ -74,15 +73,10 @@ def command(
         order = None if channels is None else [label(name.strip()) for name in channels.split(",")]
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--channels") from None
-    try:
-        mix = [project_name(name) for name in allow_mixed]
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--allow-mixed") from None
-    if bundles.count("-") > 1:
-        raise click.UsageError("'-' stands for standard input, which can be read once")
+    sources = bundles_named(bundles)
     with reporting(voice) as reporter:
         rendered = render(
-            [standard_input() if name == "-" else Path(name) for name in bundles],
+            sources,
             Path(tree),
             now=int(time.time()),
             plain=plain,
@@ -114,14 +108,15 @@ def _summary(rendered: Rendered, tree: str) -> str:
 
 def _not_served(rendered: Rendered) -> Iterator[str]:
     """What a bundle brought and clients don't see: an upper channel has the same project, or it was withdrawn."""
+    partly = rendered.published.layers
+    if not partly:
+        return
     for each in rendered.imported:
         manifest = each.manifest
         hidden: dict[Label, set[str]] = {}
         withdrawn: set[str] = set()
-        for file in manifest.files:
-            layers = rendered.published.layers.get(file.project)
-            if layers is None:
-                continue
+        brought = files_of(manifest.files)
+        for file, layers in ((file, layers) for name, layers in partly.items() for file in brought(name)):
             own = layers.by_channel.get(manifest.channel)
             if own is None or all(served.filename != file.filename for served in own.files):
                 withdrawn.add(f"{file.project} {file.version}")

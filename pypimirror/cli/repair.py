@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from pypimirror.cli.options import speech_options
+from pypimirror.cli.options import speech_options, wait_option
 from pypimirror.cli.printable import printable
 from pypimirror.cli.progress import reporting
 from pypimirror.cli.sizes import count
-from pypimirror.cli.standard_input import standard_input
+from pypimirror.cli.standard_input import bundles_named
 from pypimirror.cli.voice import Voice
 from pypimirror.repair import Repaired, repair
 
@@ -28,7 +28,7 @@ _SHOWN = 20
     "--from", "bundles", multiple=True, metavar="BUNDLE", help="Where missing and wrong files can be had; '-' is input."
 )
 @click.option("--dry-run", is_flag=True, help="Tell what would be mended, and what can't be; change nothing.")
-@click.option("--wait", default=0.0, type=click.FloatRange(min=0), metavar="SECONDS", help="For a tree that is busy.")
+@wait_option
 @click.option("--json", "as_json", is_flag=True, help="Tell what was mended as JSON on standard output.")
 @speech_options
 @click.pass_context
@@ -43,18 +43,20 @@ def command(
     Wheels and sdists, too, out of the bundles that brought them:
       pypimirror repair /srv/pypi --from kubespray.tar --from december.tar
 
+    The tree's own manifest.json is made again where the ledgers, the bundles' manifests and the landing page prove what
+    it said, and the notes tell what is lost with it; nothing is guessed.
+
     What is right is not touched, what is not of the tree is left and told, and at no moment clients see less than
     before. Afterwards the tree is looked at once more: what is still wrong is told.
 
     Exit code: 0 all is well; 1 something is missing or extra still; 4 bytes are wrong still.
     """
     voice: Voice = context.obj
-    if bundles.count("-") > 1:
-        raise click.UsageError("'-' stands for standard input, which can be read once")
+    sources = bundles_named(bundles)
     with reporting(voice) as reporter:
         repaired = repair(
             Path(tree),
-            [standard_input() if name == "-" else Path(name) for name in bundles],
+            sources,
             now=int(time.time()),
             dry_run=dry_run,
             wait=wait,

@@ -84,6 +84,7 @@ def _of_bundle(
     shown: ShownBundle, name: NormalizedName | None, voice: Voice, *, as_json: bool
 ) -> dict[str, object] | Iterable[str]:
     if name is None:
+        shown = shown.in_hand()
         return show_facts.bundle(shown) if as_json else show_bundle.words(shown, verbose=voice.verbose)
     if not any(each.name == name for each in shown.manifest.projects):
         raise _not_there(name, shown.manifest.stem, (each.name for each in shown.manifest.projects))

@@ -10,6 +10,7 @@ from pypimirror.cli.show_project import uses
 from pypimirror.cli.show_source import ShownBundle, ShownTree, is_sdist, moment, size_of
 from pypimirror.cli.show_tree import pinning, targets
 from pypimirror.model.manifest import BundledFile, BundledSet, Manifest, Sidecar, WrittenRequirement
+from pypimirror.model.manifest_lists import files_of
 from pypimirror.model.manifest_out import built_out
 from pypimirror.model.names import Label, NormalizedName
 from pypimirror.model.targets import Target
@@ -55,7 +56,7 @@ def bundle_project(shown: ShownBundle, name: NormalizedName) -> Facts:
     manifest = shown.manifest
     wanting = targets_by_file(manifest.targets, manifest.resolutions)
     (project,) = (each for each in manifest.projects if each.name == name)
-    files = [file for file in manifest.files if file.project == name]
+    files = files_of(manifest.files)(name)
     return {
         "kind": "bundle-project",
         "bundle": manifest.stem,
@@ -106,7 +107,8 @@ def tree(shown: ShownTree) -> Facts:
 
 def tree_project(shown: ShownTree, project: ServedProject) -> Facts:
     bundles = [
-        (each.manifest.stem, {file.filename for file in each.manifest.files}) for each in shown.bundles(project.channel)
+        (each.manifest.stem, {file.filename for file in files_of(each.manifest.files)(project.name)})
+        for each in shown.bundles(project.channel)
     ]
     newest = pinning(shown, project.name, project.channel)
     return {

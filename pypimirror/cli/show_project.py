@@ -9,6 +9,7 @@ from pypimirror.cli.show_bundle import exact_size, said_of_build, said_of_status
 from pypimirror.cli.show_source import ShownBundle, is_sdist
 from pypimirror.cli.sizes import size
 from pypimirror.model.manifest import BundledFile, Manifest
+from pypimirror.model.manifest_lists import files_of
 from pypimirror.model.names import FileName, NormalizedName, Version
 from pypimirror.model.plan import Pin, Resolution
 
@@ -18,7 +19,7 @@ __all__ = ["file_lines", "uses", "why", "words"]
 def words(shown: ShownBundle, name: NormalizedName) -> Iterator[str]:
     """Lines. The project is in the bundle."""
     manifest = shown.manifest
-    files = [file for file in manifest.files if file.project == name]
+    files = files_of(manifest.files)(name)
     targets = targets_by_file(manifest.targets, manifest.resolutions)
     ends = {
         file.filename: [("targets", select_targets(targets.get(file.filename, []), len(manifest.targets)) or "none")]

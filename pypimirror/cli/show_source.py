@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pypimirror.cli.standard_input import standard_input
 from pypimirror.errors import IntegrityFault
 from pypimirror.model import manifest_json
 from pypimirror.model.manifest import BundledFile, Manifest
+from pypimirror.model.manifest_lists import FileList, files_of
 from pypimirror.model.names import Label, NormalizedName, Sha256, Version
 from pypimirror.model.reading import Malformed
 from pypimirror.tree.compose import Accepted, Composition, compose
@@ -37,6 +38,10 @@ class ShownBundle:
     shown: str
     size: int | None = None
     folder: bool = False
+
+    def in_hand(self) -> ShownBundle:
+        """The same with its files made once, for who looks at all of them more than once."""
+        return replace(self, manifest=replace(self.manifest, files=tuple(self.manifest.files)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,12 +68,14 @@ class ShownTree:
     def hidden(self) -> list[Hidden]:
         """By channel in their order, then by project."""
         above = {project.name: project.channel for project in self.composition.projects}
-        served = {file.filename for file in self.composition.files}
+        served = {file.filename for file in self.composition.files} if len(self.composition.channels) > 1 else set()
         found: dict[tuple[Label, NormalizedName], set[Version]] = {}
         for each in self.composition.bundles:
             channel = each.manifest.channel
-            for file in each.manifest.files:
-                if above[file.project] != channel and file.filename not in served:
+            files = files_of(each.manifest.files)
+            others = [project.name for project in each.manifest.projects if above[project.name] != channel]
+            for file in (file for name in others for file in files(name)):
+                if file.filename not in served:
                     found.setdefault((channel, file.project), set()).add(file.version)
         return [
             Hidden(project=project, channel=channel, behind=above[project], versions=tuple(sorted(versions)))
@@ -152,4 +159,6 @@ def is_sdist(file: BundledFile) -> bool:
 
 def size_of(files: Iterable[BundledFile]) -> int:
     """Bytes of the files and of their metadata siblings."""
+    if isinstance(files, FileList):
+        return sum(part.size + (0 if part.metadata is None else part.metadata[1]) for part in files.parts())
     return sum(file.size + (file.metadata.size if file.metadata is not None else 0) for file in files)

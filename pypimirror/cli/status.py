@@ -6,7 +6,7 @@ With ``--json``, one object on standard output. Its keys are stable; more may co
 tree, plain, generation, published, age, projects, files, size, gzip, channels [name, newest_age, too_old, in_house,
 targets, bundles [name, sequence, time, age, manifest, tool, files, size, withdrawn]], withdrawn [project, version,
 reason, by (null: in this tree), time], mixed, waiting [name, channel, manifest, missing, missing_size],
-rollback {without, with}, prune_size, free
+rollback {without, with}, rollback_to (names of bundles), prune_size, free
 """
 
 from __future__ import annotations
@@ -173,12 +173,22 @@ def _waiting(now: Status) -> Iterator[str]:
 
 
 def _rollback(shown: _Shown) -> Iterator[str]:
-    if shown.status.previous is None:
+    older = list(_older(shown))
+    if shown.status.previous is not None:
+        without, again = _changes(shown.contents, shown.status.previous)
+        told = [f"without {_stem(each)}" for each in without] + [f"with {_stem(each)} again" for each in again]
+        yield f"A rollback would serve what was served before{': ' if told else ''}{', '.join(told)}"
+    elif not older:
         yield "Nothing to roll back to"
-        return
-    without, again = _changes(shown.contents, shown.status.previous)
-    told = [f"without {_stem(each)}" for each in without] + [f"with {_stem(each)} again" for each in again]
-    yield f"A rollback would serve what was served before{': ' if told else ''}{', '.join(told)}"
+    if older:
+        several = ", ".join(older[:_SHOWN]) + (", ..." if len(older) > _SHOWN else "")
+        yield f"'rollback --to' drops what is newer than one of: {several}"
+
+
+def _older(shown: _Shown) -> Iterator[str]:
+    """The bundles that newer ones of their channel came upon, and that can be gone back to."""
+    for channel in shown.channels:
+        yield from (_stem(each.source) for each in shown.bundles(channel)[1:])
 
 
 def _changes(contents: Contents, previous: Contents) -> tuple[list[Source], list[Source]]:
@@ -235,6 +245,7 @@ def _facts(shown: _Shown) -> dict[str, object]:
         "rollback": None
         if now.previous is None
         else {"without": [_stem(each) for each in without], "with": [_stem(each) for each in again]},
+        "rollback_to": list(_older(shown)),
         "prune_size": now.spare,
         "free": now.free,
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from pypimirror.cli.options import speech_options
+from pypimirror.cli.options import speech_options, wait_option
 from pypimirror.cli.progress import reporting
 from pypimirror.cli.sizes import count, size
 from pypimirror.cli.versions import named_version
@@ -28,7 +28,7 @@ _SHOWN = 20
 @click.option("--restore", is_flag=True, help="Allow these versions again.")
 @click.option("--ahead", is_flag=True, help="Also where TREE does not have such a version yet.")
 @click.option("--dry-run", is_flag=True, help="Tell what would leave, and who would miss it; change nothing.")
-@click.option("--wait", default=0.0, type=click.FloatRange(min=0), metavar="SECONDS", help="For a tree that is busy.")
+@wait_option
 @click.option("--json", "as_json", is_flag=True, help="Tell what was done as JSON on standard output.")
 @speech_options
 @click.pass_context

@@ -107,7 +107,7 @@ def _member(entries: Sequence[zips.Entry], path: str) -> zips.Entry:
 
 def _dist_info(entries: Sequence[zips.Entry], name: ParsedName) -> str:
     """The one ``.dist-info/`` folder, which must be of the project and version that the file's name says."""
-    tops = {path[: path.find("/") + 1] for path in map(_NAME, entries)}
+    tops = {entry.name[: entry.name.find("/") + 1] for entry in entries}
     folders = sorted(top for top in tops if _DIST_INFO.fullmatch(top))
     if len(folders) != 1:
         what = "no .dist-info folder" if not folders else f"several .dist-info folders: {', '.join(folders)[:200]}"

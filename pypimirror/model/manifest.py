@@ -7,6 +7,8 @@ is in it but those that a project publishes of itself (PEP 708), no clock is rea
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -171,6 +173,9 @@ class Manifest:
 
     Order: ``targets`` and ``sets`` as asked for; ``resolutions`` by set, target, newest patch first; ``files`` by name;
     ``projects`` by name; ``members`` by path; ``built`` as it was run; ``withdrawn`` by project and version.
+
+    ``files`` and ``members`` of a manifest that was read are made while they are looked at (``manifest_lists``): look
+    once, and keep no more of them than is needed.
     """
 
     channel: Label
@@ -179,10 +184,10 @@ class Manifest:
     targets: tuple[Target, ...]
     sets: tuple[BundledSet, ...]
     resolutions: tuple[Resolution, ...]
-    files: tuple[BundledFile, ...]
+    files: Sequence[BundledFile]
     projects: tuple[BundledProject, ...]
     uncovered: tuple[Uncovered, ...] = ()
-    members: tuple[Member, ...] = ()
+    members: Sequence[Member] = ()
     built: tuple[BuildRecord, ...] = ()
     withdrawn: tuple[WithdrawnVersion, ...] = ()
     base: Sha256 | None = None
@@ -199,4 +204,5 @@ class Manifest:
         return f"{channel}-{moment:%Y%m%dT%H%M%SZ}"
 
     def file(self, filename: str) -> BundledFile | None:
-        return next((file for file in self.files if file.filename == filename), None)
+        at = bisect_left(self.files, filename, key=lambda file: file.filename)
+        return self.files[at] if at < len(self.files) and self.files[at].filename == filename else None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TypeVar, cast, get_args
@@ -30,8 +31,9 @@ from pypimirror.model.manifest import (
     WrittenRequirement,
 )
 from pypimirror.model.manifest_check import check_references, check_withdrawn
+from pypimirror.model.manifest_lists import FileList, Roll, Rows, member_of
 from pypimirror.model.manifest_out import file_out, manifest_out, member_out
-from pypimirror.model.manifest_rows import ENCODER, FileRows, is_sha256, is_size, rows_in, scan
+from pypimirror.model.manifest_rows import ENCODER, FileRows, Octets, Slices, is_sha256, is_size, rows_in, value_at
 from pypimirror.model.names import (
     FileName,
     NormalizedName,
@@ -48,7 +50,7 @@ from pypimirror.model.reading import Malformed, Node
 from pypimirror.model.target_json import patches_in, target_in
 from pypimirror.model.urls import public_url
 
-__all__ = ["MAX_BYTES", "digest", "dump", "file_in", "parse", "project_in"]
+__all__ = ["MAX_BYTES", "digest", "dump", "file_in", "parse", "pieces", "project_in"]
 
 MAX_BYTES = 512 * 1024 * 1024
 """No manifest is larger: that is some 400,000 files."""
@@ -71,94 +73,110 @@ T = TypeVar("T")
 
 def dump(manifest: Manifest) -> bytes:
     """The canonical bytes."""
-    return b"".join(_pieces(manifest))
+    return b"".join(pieces(manifest))
 
 
-def _pieces(manifest: Manifest) -> Iterator[bytes]:
+def pieces(manifest: Manifest) -> Iterator[bytes]:
     """The canonical bytes in pieces, so that what they are made of is never there all together."""
     out = manifest_out(replace(manifest, files=(), members=()))
-    rows = {"files": map(file_out, manifest.files), "members": map(member_out, manifest.members)}
     for number, key in enumerate(_KEYS):
         yield b'%b"%b":' % (b"," if number else b"{", key.encode("ascii"))
-        if (several := rows.get(key)) is None:
+        if key == "files":
+            yield from _rows_out(manifest.files, file_out)
+        elif key == "members":
+            yield from _rows_out(manifest.members, member_out)
+        else:
             yield ENCODER.encode(out[key]).encode("ascii")
-            continue
-        between = b"["
-        while group := list(islice(several, _AT_ONCE)):
-            yield between + ENCODER.encode(group)[1:-1].encode("ascii")
-            between = b","
-        yield b"]" if between == b"," else b"[]"
     yield b"}\n"
 
 
-def digest(data: bytes) -> Sha256:
+def _rows_out(several: Sequence[T], out: Callable[[T], dict[str, object]]) -> Iterator[bytes]:
+    yield b"["
+    if isinstance(several, Rows):  # they were canonical when they were read
+        yield from several.raw()
+    else:
+        rows, between = map(out, several), b""
+        while group := list(islice(rows, _AT_ONCE)):
+            yield between + ENCODER.encode(group)[1:-1].encode("ascii")
+            between = b","
+    yield b"]"
+
+
+def digest(data: Octets) -> Sha256:
     """The name of the bundle whose manifest has these bytes."""
     return Sha256(hashlib.sha256(data).hexdigest())
 
 
-def parse(data: bytes) -> Manifest:
-    """Check bytes and make a manifest of them. Raises Malformed, whose text names the path to the fault."""
+def parse(data: Octets, kept: Slices | None = None) -> Manifest:
+    """Check bytes and make a manifest of them. Raises Malformed, whose text names the path to the fault.
+
+    In place of its long lists the manifest keeps *data*, which must not be changed any more, or what stands for it.
+    """
     if len(data) > MAX_BYTES:
         raise Malformed("", f"larger than {MAX_BYTES} bytes")
-    return _quick(data) or _thorough(data)
+    return _quick(data, kept) or _thorough(data)
 
 
-def _thorough(data: bytes) -> Manifest:
+def _thorough(data: Octets) -> Manifest:
     """The gate. It has all of the JSON decoded at once, and takes three times as long as ``_quick``."""
     try:
         decoded: object = json.loads(data, parse_float=_no_float, parse_constant=_no_float)
     except (ValueError, RecursionError) as error:
         raise Malformed("", f"not JSON: {error}") from None
     manifest = _manifest_in(Node(decoded))
+    check_references(manifest)
+    check_withdrawn(manifest)
     if dump(manifest) != data:
         raise Malformed("", "not in canonical form")
     return manifest
 
 
-def _quick(data: bytes) -> Manifest | None:
+def _quick(data: Octets, kept: Slices | None = None) -> Manifest | None:
     """What ``_thorough`` makes of the same bytes; None where it must look at them, since they may be at fault."""
     try:
-        text = data.decode("ascii")
-        decoded, files, members = _top(text)
+        decoded, roll, files, members = _top(data, data if kept is None else kept)
         manifest = _manifest_in(Node(decoded), files=files, members=members)
+        check_references(manifest, roll)
+        check_withdrawn(manifest)
     except (ValueError, RecursionError, StopIteration):  # Malformed is a ValueError
         return None
     rest = manifest_out(replace(manifest, files=(), members=()))
     return manifest if ENCODER.encode(rest) == ENCODER.encode(decoded) else None
 
 
-def _top(text: str) -> tuple[dict[str, object], tuple[BundledFile, ...], tuple[Member, ...]]:
+def _top(data: Octets, kept: Slices) -> tuple[dict[str, object], Roll, FileList, Rows[Member]]:
     """The members of the top object, the two long lists apart. Raises ValueError, StopIteration, RecursionError."""
     decoded: dict[str, object] = {}
-    files: tuple[BundledFile, ...] = ()
-    members: tuple[Member, ...] = ()
+    roll = Roll()
+    begins = {"files": array("I", [0]), "members": array("I", [0])}
+    checks: dict[str, Callable[[dict[str, object]], None]] = {"files": _to_roll(roll), "members": _check_member}
     at = 0
     for number, key in enumerate(_KEYS):
-        head = f'{"," if number else "{"}"{key}":'
-        if not text.startswith(head, at):
+        head = b'%b"%b":' % (b"," if number else b"{", key.encode("ascii"))
+        if not data.startswith(head, at):
             raise ValueError(key)
         at += len(head)
-        if key == "files":
-            files, at = rows_in(text, at, FileRows().read)
-            decoded[key] = []
-        elif key == "members":
-            members, at = rows_in(text, at, _quick_member)
+        if key in checks:
+            begins[key], at = rows_in(data, at, checks[key])
             decoded[key] = []
         else:
-            decoded[key], end = scan(text, at)
-            if ENCODER.encode(decoded[key]) != text[at:end]:
-                raise ValueError(key)
-            at = end
-    if text[at:] != "}\n":
-        raise ValueError(text[at : at + 10])
-    return decoded, files, members
+            decoded[key], at = value_at(data, at)
+    if data[at:] != b"}\n":
+        raise ValueError(at)
+    roll.check_unique()
+    return decoded, roll, FileList(kept, begins["files"], roll), Rows(kept, begins["members"], member_of)
 
 
-def _quick_member(row: dict[str, object]) -> Member:
+def _to_roll(roll: Roll) -> Callable[[dict[str, object]], None]:
+    check = FileRows().check
+    return lambda row: roll.add(*check(row))
+
+
+def _check_member(row: dict[str, object]) -> None:
     path, size, sha256 = row["path"], row["size"], row["sha256"]
     if len(row) != _MEMBER_KEYS or type(path) is not str or not is_size(size) or not is_sha256(sha256):
         raise ValueError(path)
-    return Member(path=_member_path(path), size=size, sha256=Sha256(sha256))
+    _member_path(path)
 
 
 def _no_float(text: str) -> float:
@@ -169,14 +187,14 @@ def _no_float(text: str) -> float:
 
 
 def _manifest_in(
-    top: Node, *, files: tuple[BundledFile, ...] | None = None, members: tuple[Member, ...] | None = None
+    top: Node, *, files: Sequence[BundledFile] | None = None, members: Sequence[Member] | None = None
 ) -> Manifest:
     """The manifest; *files* and *members*, where they are given, were read already."""
     version = Node(top.value.get("format") if isinstance(top.value, dict) else None, "format").number(high=10**6)
     if version != FORMAT:
         raise Malformed("format", f"this version reads format {FORMAT}, not {version}")
     at = top.fields(*_KEYS)
-    manifest = Manifest(
+    return Manifest(
         channel=at["channel"].checked(label),
         sequence=at["sequence"].number(high=_MAX_SEQUENCE),
         base=at["base"].maybe(lambda node: node.checked(sha256_of_hex)),
@@ -191,9 +209,6 @@ def _manifest_in(
         built=tuple(map(_built_in, at["built"].items())),
         withdrawn=tuple(map(_withdrawn_in, at["withdrawn"].items())),
     )
-    check_references(manifest)
-    check_withdrawn(manifest)
-    return manifest
 
 
 def _requirement_text(text: str) -> str:

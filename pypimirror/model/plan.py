@@ -85,9 +85,10 @@ class Plan:
 class VerifiedFile:
     """A planned file whose bytes lie on the local disk and hash as claimed.
 
-    ``path`` is the file, ``metadata_path`` its exact METADATA (None for an sdist). ``index_hash`` tells whether
-    the index claimed a sha256, or ours is the first. ``provenance_path`` is None where the index offers none, or has
-    lost it. ``stamp`` is what the file system said of the file when it was hashed (``disk.stamp``), where it was asked.
+    ``path`` is the file, ``metadata_path`` one that ends with its exact METADATA (None for an sdist). ``index_hash``
+    tells whether the index claimed a sha256, or ours is the first. ``provenance_path`` is None where the index offers
+    none, or has lost it. ``stamp`` is what the file system said of the file when it was hashed (``disk.stamp``), where
+    it was asked.
     """
 
     planned: PlannedFile

@@ -2,10 +2,10 @@
 
     CACHE/                                mode 0700; --cache-dir, else the platform's cache folder
       CACHEDIR.TAG                        tells backup programs to leave it out
-      listings-v2/ab/<sha256 of URL>      a record: where it came from, type, validators, outline; then the page as it
+      listings-v3/a/<sha256 of URL>       a record: where it came from, type, validators, outline; then the page as it
                                           came, where it has a validator
-      metadata-v1/ab/<sha256 of key>      a record: then the exact METADATA bytes; ``metadata_key`` says of what
-      files-v1/ab/<sha256>                wheels and sdists by content
+      metadata-v2/a/<sha256 of key>       a record: then the exact METADATA bytes; ``metadata_key`` says of what
+      files-v2/a/<sha256>                 wheels and sdists by content
       partial-v1/<sha256>.part            transfers that broke off; whoever writes one holds a lock on it
       temp/                               files that are being written; leftovers of a day ago are swept
 
@@ -38,7 +38,7 @@ from pypimirror.net.partial import PRIVATE_FILE, Partial, writing
 
 __all__ = ["Cache", "KeptPage", "default_folder", "metadata_key"]
 
-_LISTINGS, _METADATA, _FILES, _PARTIAL, _TEMP = "listings-v2", "metadata-v1", "files-v1", "partial-v1", "temp"
+_LISTINGS, _METADATA, _FILES, _PARTIAL, _TEMP = "listings-v3", "metadata-v2", "files-v2", "partial-v1", "temp"
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# The cache of pypimirror. It may be removed at any time.\n"
 _PRIVATE_FOLDER = 0o700
 _PIECE = 1 << 20
@@ -155,11 +155,19 @@ class Cache:
         record = self._read(self._place(_METADATA, _digest(key)))
         return record[1] if record is not None and record[0].get("key") == key else None
 
-    def keep_metadata(self, key: str, data: bytes) -> Path:
-        """Keep *data*; the path is of the record, not of the bare bytes."""
+    def keep_metadata(self, key: str, data: bytes, *, passed: str = "") -> Path:
+        """Keep *data*, and what its file has *passed*; the path is of the record, which ends with *data*."""
         place = self._place(_METADATA, _digest(key))
-        self._write(place, {"key": key}, data)
+        self._write(place, {"key": key, "passed": passed}, data)
         return place
+
+    def passed(self, key: str, passed: str) -> tuple[Path, bytes] | None:
+        """The record and the metadata kept under *key*, where they were kept with just that *passed*."""
+        place = self._place(_METADATA, _digest(key))
+        record = self._read(place)
+        if record is None or (record[0].get("key"), record[0].get("passed")) != (key, passed):
+            return None
+        return place, record[1]
 
     def file(self, sha256: Sha256) -> Path | None:
         """The file with this content, read and hashed on the way; one that has rotted is removed and not there."""
@@ -250,8 +258,7 @@ class Cache:
         """Move a verified file of this cache to its name."""
         place = self._place(_FILES, sha256)
         with writing(self.folder):
-            self._make(place.parent)
-            self._disk.rename(source, place)
+            self._move(source, place)
         return place
 
     def _prepare(self) -> None:
@@ -284,7 +291,8 @@ class Cache:
                     self._remove(Path(entry.path))
 
     def _place(self, bucket: str, digest: str) -> Path:
-        return self.folder / bucket / digest[:2] / digest
+        # Sixteen folders, no more: to make one costs more than a file.
+        return self.folder / bucket / digest[0] / digest
 
     def temp_place(self) -> Path:
         """A path for a file that is being written, which nobody else will use."""
@@ -322,17 +330,29 @@ class Cache:
             self._put(place, *((begin, body) if len(body) > _PIECE else (begin + body,)))
 
     def _put(self, place: Path, *pieces: bytes) -> None:
-        self._make(place.parent)
-        self._make(self.folder / _TEMP)
         temp = self.temp_place()
         try:
-            with self._disk.create(temp, mode=PRIVATE_FILE) as file:
+            with self._create(temp) as file:
                 for piece in pieces:
                     self._disk.write(file, piece)
-            self._disk.rename(temp, place)
+            self._move(temp, place)
         except BaseException:
             self._remove(temp)
             raise
+
+    def _create(self, place: Path) -> BinaryIO:
+        """As ``_move``: the folder is nearly always there, so it isn't looked for first."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._disk.create(place, mode=PRIVATE_FILE)
+        self._make(place.parent)
+        return self._disk.create(place, mode=PRIVATE_FILE)
+
+    def _move(self, source: Path, place: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._disk.rename(source, place)
+            return
+        self._make(place.parent)
+        self._disk.rename(source, place)
 
     def _remove(self, place: Path) -> None:
         with contextlib.suppress(OSError):

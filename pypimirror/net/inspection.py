@@ -21,7 +21,7 @@ _HINT = "run again with --no-cache; if it stays, the index serves metadata that 
 
 
 def inspect(planned: PlannedFile, path: Path, sha256: Sha256, size: int, cache: Cache) -> VerifiedFile:
-    """Check the verified file at *path*, and keep its exact METADATA as a file of its own.
+    """Check the verified file at *path*, and keep its exact METADATA: ``metadata_path`` ends with it.
 
     Raises IntegrityFault: ``bad-wheel``, ``bad-sdist``, or ``metadata-mismatch`` where the resolution was made from
     something else than what is inside.
@@ -43,12 +43,12 @@ def inspect(planned: PlannedFile, path: Path, sha256: Sha256, size: int, cache: 
                     index_hash=index_hash,
                 )
             # What was found in order in an earlier run, by the same rules and under the same name, still is.
-            passed = metadata_key(file=sha256, source=f"{_RULES} {name.filename}")
-            data = cache.metadata(passed) or b""
-            if not data:
+            key, passed = metadata_key(file=sha256, source=""), f"{_RULES} {name.filename}"
+            kept = cache.passed(key, passed)
+            if kept is None:
                 data = wheel.gate(file, name=name)
-                cache.keep_metadata(passed, data)
-                cache.keep_metadata(metadata_key(file=sha256, source=""), data)
+                kept = cache.keep_metadata(key, data, passed=passed), data
+            record, data = kept
     except OSError as error:
         raise disk_fault(error, f"reading {path}") from None
     digest = hashlib.sha256(data).hexdigest()
@@ -61,7 +61,7 @@ def inspect(planned: PlannedFile, path: Path, sha256: Sha256, size: int, cache: 
         path=str(path),
         sha256=sha256,
         size=size,
-        metadata_path=str(cache.loose(data)),
+        metadata_path=str(record),
         metadata_sha256=digest,
         metadata_size=len(data),
         index_hash=index_hash,

@@ -11,6 +11,7 @@ from pypimirror.errors import Incomplete, ResolutionFault
 from pypimirror.index.manifest_index import ManifestIndex, listed
 from pypimirror.index.port import Index
 from pypimirror.model.manifest import BundledFile, BundledSet, Manifest, WrittenRequirement
+from pypimirror.model.manifest_lists import named
 from pypimirror.model.names import FileName, Label, NormalizedName
 from pypimirror.model.plan import Pin, Resolution
 from pypimirror.model.requests import Constraint, FormatControl, Origin, Policy, Root, WishSet
@@ -55,18 +56,19 @@ def check(
 ) -> Proof:
     """Solve every set on every target, for every interval of patch releases, twice.
 
-    Once with the files of its own pins alone: the answer must be those pins. And once with the whole manifest, or all
-    that is *served*, as a client meets it: there must be an answer; where it has other pins, a note says so. *absent*
-    tells why a pin is not served, for people, and nothing of one that is.
+    Once with the files of its own pins alone: the answer must be those pins. And once with the whole manifest, unless
+    there is nothing more in it, or with all that is *served*, as a client meets it: there must be an answer; where it
+    has other pins, a note says so. *absent* tells why a pin is not served, for people, and nothing of one that is.
 
     With *about*, only what pins one of these projects is solved, and only from what is served.
     """
-    files = {file.filename: file for file in manifest.files}
+    files = _named(manifest)
     sets = {each.name: _wish_set(each, files) for each in manifest.sets}
     targets = {target.name: target for target in manifest.targets}
     whole = served or ManifestIndex(manifest.files, manifest.projects)
     faults: list[Incomplete] = []
     notes: dict[str, None] = {}
+    judges: dict[tuple[Label, int], Judge] = {}
     chosen = [each for each in manifest.resolutions if about is None or any(p.project in about for p in each.pins)]
     for resolution in chosen:
         wishes, target = sets[resolution.set], targets[resolution.target]
@@ -74,10 +76,12 @@ def check(
         own = ManifestIndex([files[name] for name in sorted(pinned)], manifest.projects)
         why = "; ".join(filter(None, map(absent, resolution.pins))) if served is not None else None
         try:
-            for pins in _solve_again(wishes, target, resolution, own) if about is None else ():
+            for pins in _solve_again(wishes, target, resolution, own, judges) if about is None else ():
                 if _files(pins) != pinned:
                     raise _other_pins(resolution, pins)
-            for pins in _solve_again(wishes, target, resolution, whole, why=why):
+            if served is None and len(pinned) == len(manifest.files):
+                continue
+            for pins in _solve_again(wishes, target, resolution, whole, judges, why=why):
                 notes.update(dict.fromkeys(_differences(resolution, pins)))
         except Incomplete as fault:
             faults.append(fault)
@@ -88,7 +92,19 @@ def check(
 
 def wish_set(each: BundledSet, manifest: Manifest) -> WishSet:
     """A set as it was asked for, made again of what the manifest says."""
-    return _wish_set(each, {file.filename: file for file in manifest.files})
+    return _wish_set(each, _named(manifest))
+
+
+def _named(manifest: Manifest) -> dict[FileName, BundledFile]:
+    """The files that a pin or a written requirement names; of a large manifest all would be too many to hold."""
+    names = {pin.file for each in manifest.resolutions for pin in each.pins}
+    names.update(
+        text.filename
+        for each in manifest.sets
+        for text in (*each.roots, *each.constraints)
+        if text.filename is not None
+    )
+    return named(manifest.files, names)
 
 
 def _wish_set(each: BundledSet, files: Mapping[FileName, BundledFile]) -> WishSet:
@@ -125,7 +141,9 @@ def _not_built(manifest: Manifest) -> Iterator[Incomplete]:
     for name, target, patches in said:
         if (filename := builds.get(name)) is not None:
             spans.setdefault((filename, target), []).append(patches)
-    sdists = {file.filename for file in manifest.files if file.build_requires}  # a backend of its own needs nothing
+    sdists = {
+        file.filename for file in _named(manifest).values() if file.build_requires
+    }  # a backend of its own needs nothing
     for resolution in manifest.resolutions:
         for pin in resolution.pins:
             if pin.file in sdists and not _covers(spans.get((pin.file, resolution.target), []), resolution.patches):
@@ -151,7 +169,13 @@ def _origin(text: str) -> Origin:
 
 
 def _solve_again(
-    wishes: WishSet, target: Target, resolution: Resolution, index: Index, *, why: str | None = None
+    wishes: WishSet,
+    target: Target,
+    resolution: Resolution,
+    index: Index,
+    judges: dict[tuple[Label, int], Judge],
+    *,
+    why: str | None = None,
 ) -> Iterator[tuple[Pin, ...]]:
     """The pins for each interval of the resolution's patch releases, cut where an answer of this solve turns.
 
@@ -160,7 +184,9 @@ def _solve_again(
     waiting = [resolution.patches]
     while waiting:
         interval = waiting.pop()
-        judge = Judge(target, interval.lowest)
+        # What a judge has found out holds for every set; breakpoints of another solve make more intervals at worst.
+        place = (target.name, interval.lowest)
+        judge = judges[place] = judges.get(place) or Judge(target, interval.lowest)
         try:
             yield solve(wishes, judge, index, accept_older=True).pins
         except Clash as clash:

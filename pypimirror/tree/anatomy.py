@@ -29,7 +29,19 @@ from pypimirror.tree.layout import (
 )
 from pypimirror.tree.shards import by_shard
 
-__all__ = ["File", "Folder", "Link", "Part", "is_remainder", "linked_anatomy", "plain_anatomy"]
+__all__ = [
+    "LINKED_APART",
+    "PLAIN_APART",
+    "File",
+    "Folder",
+    "Link",
+    "Part",
+    "is_remainder",
+    "linked_anatomy",
+    "linked_portion",
+    "plain_anatomy",
+    "plain_portion",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +68,10 @@ class File:
 
 
 Part: TypeAlias = "Folder | Link | File"
+
+LINKED_APART = ("packages", f"{MARK}/pages")
+PLAIN_APART = ("packages", "simple", "pypi")
+"""The folders in which everything is of one project or another: what is in them grows with the tree."""
 
 
 def linked_anatomy(generations: Mapping[int, Inventory], current: int) -> dict[str, Part]:
@@ -89,11 +105,34 @@ def plain_anatomy(served: Inventory, previous: Inventory) -> dict[str, Part]:
             parts[path] = replace(part, optional=True) if isinstance(part, (File, Folder)) else part
     parts.update(_records([served], MARK))
     parts["packages"] = Folder()
+    if served.contents.projects:
+        parts.update((folder, Folder()) for folder in PLAIN_APART)
     for path, each in served.files.items():
         if not path.startswith("channels/"):
             parts[path] = _served(each)
             parts.update((folder, Folder()) for folder in _folders(path))
     parts[MANIFEST] = _bytes(dump(served.contents))
+    return parts
+
+
+def linked_portion(served: Inventory, previous: Inventory) -> dict[str, Part]:
+    """What of a tree with links is of one shard, which these inventories are of; it lies in ``LINKED_APART``."""
+    parts: dict[str, Part] = {}
+    for each in (previous, served):
+        parts.update(_packages(each))
+        parts.update(_page_folders(each))
+    return parts
+
+
+def plain_portion(served: Inventory, previous: Inventory) -> dict[str, Part]:
+    """Likewise of a tree of real files; it lies in ``PLAIN_APART``."""
+    parts: dict[str, Part] = {
+        path: replace(part, optional=True) for path, part in _packages(previous).items() if isinstance(part, File)
+    }
+    for path, each in served.files.items():
+        if not path.startswith("channels/"):
+            parts[path] = _served(each)
+            parts.update((folder, Folder()) for folder in _folders(path) if folder not in PLAIN_APART)
     return parts
 
 

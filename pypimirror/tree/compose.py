@@ -17,13 +17,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from pypimirror.errors import PolicyFault
-from pypimirror.model.manifest import BundledFile, BundledProject, Manifest, WrittenRequirement
+from pypimirror.model.manifest import BundledFile, BundledProject
 from pypimirror.model.names import FileName, Label, NormalizedName, Sha256, Version
-from pypimirror.model.plan import Pin
+from pypimirror.tree.slices import Accepted, Slice, Source, in_order, slices_of
 
 __all__ = [
     "Accepted",
@@ -36,52 +33,12 @@ __all__ = [
     "Withdrawal",
     "compose",
     "compose_project",
+    "composing",
     "in_order",
     "layer_order",
     "refuse_twins",
     "slices_of",
 ]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Accepted:
-    """A manifest and the digest of its bytes, which is the bundle's name."""
-
-    digest: Sha256
-    manifest: Manifest
-
-    def __str__(self) -> str:
-        return str(self.source)
-
-    @property
-    def source(self) -> Source:
-        return Source(channel=self.manifest.channel, sequence=self.manifest.sequence, digest=self.digest)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class Source:
-    """The bundle that something was said by."""
-
-    channel: Label
-    sequence: int
-    digest: Sha256
-
-    def __str__(self) -> str:
-        return f"{Manifest.stem_of(self.channel, self.sequence)} (sha256 {self.digest})"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slice:
-    """What one bundle says of one project. ``exact`` are the files that it pins exactly, yanked or not.
-
-    ``withdrawn`` are versions that it takes back from the older bundles of its channel.
-    """
-
-    source: Source
-    project: BundledProject
-    files: tuple[BundledFile, ...] = ()
-    exact: frozenset[FileName] = frozenset()
-    withdrawn: frozenset[Version] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -187,28 +144,58 @@ def compose(
     Raises PolicyFault: ``two-contents`` where a file name would stand for two contents, ``two-bundles-one-sequence``
     where a channel holds two bundles of one sequence.
     """
+    composition = composing(accepted, channels=channels, mixed=mixed, withdrawn=withdrawn)
+    return replace(composition, layers=dict(composition.layers))
+
+
+def composing(
+    accepted: Iterable[Accepted],
+    *,
+    channels: Sequence[Label] = (),
+    mixed: Collection[NormalizedName] = (),
+    withdrawn: Iterable[Withdrawal] = (),
+) -> Composition:
+    """``compose`` for large trees: a project is composed whenever its layers are asked for, and then forgotten.
+
+    It raises what ``compose`` raises; ``two-contents`` when the project is asked for.
+    """
     bundles = {each.digest: each for each in accepted}.values()
     refuse_twins(each.source for each in bundles)
     order = layer_order(channels, {each.manifest.channel for each in bundles})
     ranked = sorted(bundles, key=lambda each: (order.index(each.manifest.channel), -each.manifest.sequence))
-    by_project: dict[NormalizedName, list[Slice]] = {}
-    for each in ranked:
-        for name, part in slices_of(each).items():
-            by_project.setdefault(name, []).append(part)
     rules = Rules(
         channels=order,
         mixed=frozenset(mixed),
         withdrawn=frozenset((each.project, each.version) for each in withdrawn),
     )
-    return Composition(
-        channels=order,
-        bundles=tuple(ranked),
-        layers={
-            name: layers
-            for name, parts in by_project.items()
-            if (layers := compose_project(name, parts, rules)) is not None
-        },
-    )
+    cuts = [slices_of(each) for each in ranked]
+    names = {project.name for each in ranked for project in each.manifest.projects}  # each has a file
+    return Composition(channels=order, bundles=tuple(ranked), layers=_Layers(names, cuts, rules))
+
+
+class _Layers(Mapping[NormalizedName, Layers]):
+    def __init__(
+        self, names: Iterable[NormalizedName], cuts: Sequence[Mapping[NormalizedName, Slice]], rules: Rules
+    ) -> None:
+        self._names = dict.fromkeys(sorted(names))
+        self._cuts = cuts
+        self._rules = rules
+
+    def __getitem__(self, name: NormalizedName) -> Layers:
+        parts = [cut[name] for cut in self._cuts if name in cut]
+        layers = compose_project(name, parts, self._rules)
+        if layers is None:
+            raise KeyError(name)
+        return layers
+
+    def __iter__(self) -> Iterator[NormalizedName]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
 
 def layer_order(stated: Iterable[Label], present: Collection[Label]) -> tuple[Label, ...]:
@@ -230,65 +217,6 @@ def refuse_twins(sources: Iterable[Source]) -> None:
                 code="two-bundles-one-sequence",
                 hint="only one of them can be genuine: compare both with what the builder says it made",
             )
-
-
-# ---- one bundle, cut by project -------------------------------------------------------------------------------------
-
-
-def slices_of(accepted: Accepted) -> dict[NormalizedName, Slice]:
-    """What a bundle says of each project that it names."""
-    manifest, source = accepted.manifest, accepted.source
-    said = {project.name: project for project in manifest.projects}
-    files: dict[NormalizedName, list[BundledFile]] = {name: [] for name in said}
-    for file in manifest.files:
-        files[file.project].append(file)
-    exact: dict[NormalizedName, set[FileName]] = {}
-    for pin in _exact_pins(manifest):
-        exact.setdefault(pin.project, set()).add(pin.file)
-    withdrawn: dict[NormalizedName, set[Version]] = {}
-    for each in manifest.withdrawn:
-        withdrawn.setdefault(each.project, set()).add(each.version)
-    return {
-        name: Slice(
-            source=source,
-            project=said.get(name) or BundledProject(name=name),
-            files=tuple(files.get(name, ())),
-            exact=frozenset(exact.get(name, ())),
-            withdrawn=frozenset(withdrawn.get(name, ())),
-        )
-        for name in [*said, *(withdrawn.keys() - said.keys())]
-    }
-
-
-def _exact_pins(manifest: Manifest) -> Iterator[Pin]:
-    constraints: Mapping[Label, tuple[WrittenRequirement, ...]] = {
-        each.name: each.constraints for each in manifest.sets
-    }
-    for resolution in manifest.resolutions:
-        exact = [written.requirement for written in constraints.get(resolution.set, ()) if "==" in written.requirement]
-        for pin in resolution.pins:
-            texts = [want.text for want in pin.wanted_by if "==" in want.text]
-            if any(_is_exact(text, pin) for text in (*texts, *exact)):
-                yield pin
-
-
-def _is_exact(text: str, pin: Pin) -> bool:
-    """Whether *text* pins the project as PEP 592 wants it for a yanked file: ``==`` without a wildcard, or ``===``."""
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement:
-        return False
-    if canonicalize_name(requirement.name) != pin.project:  # a constraint of something else
-        return False
-    return any(
-        clause.operator == "===" or (clause.operator == "==" and not clause.version.endswith(".*"))
-        for clause in requirement.specifier
-    )
-
-
-def in_order(slices: Iterable[Slice]) -> tuple[Slice, ...]:
-    """The newest first, whatever the order in which the bundles arrived."""
-    return tuple(sorted(slices, key=lambda each: (-each.source.sequence, each.source.channel)))
 
 
 # ---- one project ----------------------------------------------------------------------------------------------------

@@ -11,26 +11,25 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from pypimirror.errors import PypimirrorError
 from pypimirror.index import html_page
 from pypimirror.index.simple import parse_find_links, parse_page
 from pypimirror.model.names import Label, NormalizedName, Sha256
-from pypimirror.tree.compose import Accepted, Composition, Slice, in_order, slices_of
+from pypimirror.tree.compose import Composition, Layers, in_order, slices_of
 from pypimirror.tree.contents import Contents, Served, wanted_by
 from pypimirror.tree.inventory import Inventory
 from pypimirror.tree.layout import LANDING, LOCKS, PACKAGES_PAGE, is_project_page
-from pypimirror.tree.ledger import slices_out
-from pypimirror.tree.lists import root_pages, tree_pages
+from pypimirror.tree.ledger import Ledger, slices_out
+from pypimirror.tree.lists import FileRows, Head, ProjectRows, root_pages, summary
 from pypimirror.tree.locks import tree_locks
 from pypimirror.tree.page import Page
 from pypimirror.tree.pages import project_pages
 from pypimirror.tree.press import with_twins
 
-__all__ = ["Strangers", "compare", "same_meaning", "unfaithful"]
+__all__ = ["Comparison", "Strangers", "same_meaning"]
 
 _TYPES = {"html": "text/html; charset=utf-8", "json": "application/vnd.pypi.simple.v1+json"}
 _MANY = 10**9
@@ -69,57 +68,118 @@ class Strangers:
     pages: tuple[Page, ...]
 
 
-def compare(composition: Composition, served: Inventory, *, plain: bool) -> Strangers:
-    """What is *served* otherwise than *composition* would have it. A *plain* tree has no indexes of channels."""
-    listed = served.files
-    missing, files, pages = [], [], []
-    for layers in composition.layers.values():
-        for name, each in wanted_by(layers.files).items():
-            path = f"packages/{name}"
-            said = listed.pop(path, None)
+class Comparison:
+    """What *contents* serve beside what *composition* would have them serve: portion by portion, then the lists.
+
+    A *plain* tree has no indexes of channels.
+    """
+
+    def __init__(self, composition: Composition, contents: Contents, *, plain: bool) -> None:
+        self._composition = composition
+        self._contents = contents
+        self._plain = plain
+        self._cuts = [slices_of(each) for each in composition.bundles]
+        self._files, self._rows = FileRows(), ProjectRows()
+        self._count = self._size = 0
+        self._channels: dict[Label, list[NormalizedName]] = {}
+        if len(composition.channels) > 1 and not plain:
+            self._channels = {channel: [] for channel in composition.channels}
+
+    def portion(self, layers: Mapping[NormalizedName, Layers], served: Inventory) -> Strangers:
+        """Some projects as they should be, beside what is served of them; each of them must come once."""
+        listed = served.files
+        missing, files = [], []
+        for each in layers.values():
+            self._note(each)
+            for name, wanted in wanted_by(each.files).items():
+                path = f"packages/{name}"
+                said = listed.pop(path, None)
+                if said is None:
+                    missing.append(path)
+                elif said != wanted:
+                    files.append(path)
+        return self._strangers(self._pages_of(layers.values()), listed, missing, files)
+
+    def lists(self) -> Strangers:
+        """What is of no single project, when all were compared."""
+        contents = self._contents
+        listed = dict(contents.pages) | {f"{LOCKS}/{name}": each for name, each in contents.locks.files.items()}
+        return self._strangers(self._list_pages(), listed, [], [])
+
+    def unfaithful(self, ledger: Ledger) -> Iterator[NormalizedName]:
+        """The projects of which a ledger says otherwise than the bundles do: what is published next would be wrong."""
+        for name, value in ledger.items():
+            said = slices_out(in_order(cut[name] for cut in self._cuts if name in cut))
+            if not isinstance(value, dict) or any(value.get(key) != part for key, part in said.items()):
+                yield name
+
+    def _note(self, layers: Layers) -> None:
+        self._files.add(layers.merged)
+        self._rows.add(layers.merged)
+        self._count += len(layers.merged.files)
+        self._size += layers.merged.size
+        for channel in layers.by_channel:
+            if channel in self._channels:
+                self._channels[channel].append(layers.merged.name)
+
+    def _strangers(
+        self, pages: Iterable[Page], listed: dict[str, Served], missing: list[str], files: list[str]
+    ) -> Strangers:
+        others = []
+        for page in self._with_twins(pages):
+            said = listed.pop(page.path, None)
             if said is None:
-                missing.append(path)
-            elif said != each:
-                files.append(path)
-    for page in _all_pages(composition, served.contents, plain=plain):
-        said = listed.pop(page.path, None)
-        if said is None:
-            missing.append(page.path)
-        elif said != Served(Sha256(hashlib.sha256(page.data).hexdigest()), len(page.data)):
-            pages.append(page)
-    return Strangers(missing=tuple(missing), extra=tuple(listed), files=tuple(files), pages=tuple(pages))
+                missing.append(page.path)
+            elif said != Served(Sha256(hashlib.sha256(page.data).hexdigest()), len(page.data)):
+                others.append(page)
+        return Strangers(missing=tuple(missing), extra=tuple(listed), files=tuple(files), pages=tuple(others))
+
+    def _with_twins(self, pages: Iterable[Page]) -> Iterator[Page]:
+        for page in pages:
+            if self._contents.gzip and not page.path.startswith(LOCKS):
+                yield from (Page(path=path, data=data) for path, data in with_twins({page.path: page.data}).items())
+            else:
+                yield page
+
+    def _pages_of(self, several: Iterable[Layers]) -> Iterator[Page]:
+        for layers in several:
+            yield from project_pages(layers.merged)
+            for channel, project in layers.by_channel.items():
+                if channel in self._channels:
+                    for page in project_pages(project):
+                        name = page.path.rpartition("/")[2]
+                        yield Page(path=f"channels/{channel}/simple/{project.name}/{name}", data=page.data)
+
+    def _list_pages(self) -> Iterator[Page]:
+        composition = self._composition
+        locks = list(tree_locks(_pinned(composition)))
+        head = Head(
+            channels=composition.channels,
+            bundles=tuple(map(summary, composition.bundles)),
+            projects=len(composition.layers),
+            files=self._count,
+            size=self._size,
+            locks=[page.path.removeprefix(f"{LOCKS}/") for page in locks],
+            indexed=not self._plain,
+        )
+        yield self._files.page(None)
+        yield self._rows.page(head, None)
+        yield from root_pages(composition.layers)
+        for channel, names in self._channels.items():
+            yield from root_pages(names, channel)
+        yield from locks
 
 
-def unfaithful(accepted: Iterable[Accepted], served: Inventory) -> Iterator[NormalizedName]:
-    """The projects of which a ledger says otherwise than the bundles do: what is published next would be wrong."""
-    slices: dict[NormalizedName, list[Slice]] = {}
-    for each in accepted:
-        for name, part in slices_of(each).items():
-            slices.setdefault(name, []).append(part)
-    for name, value in served.ledger.items():
-        said = slices_out(in_order(slices.get(name, ())))
-        if not isinstance(value, dict) or any(value.get(key) != part for key, part in said.items()):
-            yield name
-
-
-def _all_pages(composition: Composition, contents: Contents, *, plain: bool) -> Iterator[Page]:
-    pages = chain(tree_pages(composition), tree_locks(composition))
-    if len(composition.channels) > 1 and not plain:
-        pages = chain(pages, *(_channel_pages(composition, channel) for channel in composition.channels))
-    for page in pages:
-        if contents.gzip and not page.path.startswith(LOCKS):
-            yield from (Page(path=path, data=data) for path, data in with_twins({page.path: page.data}).items())
-        else:
-            yield page
-
-
-def _channel_pages(composition: Composition, channel: Label) -> Iterator[Page]:
-    projects = [layers.by_channel[channel] for layers in composition.layers.values() if channel in layers.by_channel]
-    for project in projects:
-        for page in project_pages(project):
-            name = page.path.rpartition("/")[2]
-            yield Page(path=f"channels/{channel}/simple/{project.name}/{name}", data=page.data)
-    yield from root_pages((project.name for project in projects), channel)
+def _pinned(composition: Composition) -> Composition:
+    """What locks need of it."""
+    names = {
+        pin.project
+        for each in composition.bundles
+        for resolution in each.manifest.resolutions
+        for pin in resolution.pins
+        if pin.project in composition.layers
+    }
+    return replace(composition, layers={name: composition.layers[name] for name in sorted(names)})
 
 
 def same_meaning(path: str, one: bytes, other: bytes) -> bool:

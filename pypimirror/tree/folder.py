@@ -21,11 +21,11 @@ from pypimirror.tree.contents import Contents, Served
 from pypimirror.tree.layout import MANIFEST, MARK, Layout
 from pypimirror.tree.ledger import Entry, Ledger, entry_in, files_in
 from pypimirror.tree.lock import locked
+from pypimirror.tree.marks import Marks
 from pypimirror.tree.records import (
     current_generation,
     damaged,
     generations,
-    inventory_of,
     read_before,
     read_contents,
     read_generation,
@@ -39,7 +39,8 @@ __all__ = ["Tree", "open_tree"]
 
 T = TypeVar("T")
 
-_LEDGERS = 64  # kept in memory
+_LEDGERS = 2  # kept in memory at least: a shard as it is, and as it was
+_LEDGER_BYTES = 6_000_000  # of those that are kept; decoded they take five times as much
 _TOLERATED = frozenset({"lost+found"})  # what a freshly made file system holds
 
 
@@ -49,7 +50,7 @@ class Tree:
 
     ``generation`` is 0 where nothing is published yet; a plain tree has no numbers and stays at 0.
     Since it was opened: ``sound`` are the files in ``packages`` and ``incoming`` whose bytes were hashed and are right,
-    ``rotten`` those that were wrong; ``manifests`` are those that were imported.
+    as ``<path> <sha256>``, ``rotten`` those that were wrong; ``manifests`` are those that were imported.
     """
 
     at: Layout
@@ -60,10 +61,11 @@ class Tree:
     previous_generation: int = 0
     contents: Contents = field(default_factory=Contents)
     previous: Contents = field(default_factory=Contents)
-    sound: set[tuple[str, str]] = field(default_factory=set)
+    sound: Marks = field(default_factory=Marks)
     rotten: set[tuple[str, str]] = field(default_factory=set)
     manifests: dict[Sha256, Manifest] = field(default_factory=dict)
     _ledgers: dict[tuple[str, Sha256], Ledger] = field(default_factory=dict)
+    _ledger_sizes: dict[tuple[str, Sha256], int] = field(default_factory=dict)
 
     def entry(self, project: NormalizedName) -> Entry | None:
         """What is known of a project that is served. Raises IntegrityFault, OSError."""
@@ -83,12 +85,12 @@ class Tree:
                 found.update({} if value is None else self._checked(project, value, files_in))
         return found
 
-    def listed_of_all(self) -> dict[str, Served]:
+    def listed_of_all(self) -> Iterator[tuple[str, Served]]:
         """What this state and the one before have in ``packages/``. Raises IntegrityFault, OSError."""
-        found: dict[str, Served] = {}
         for contents in (self.previous, self.contents):
-            found.update(inventory_of(self.at, contents).packages)
-        return found
+            for each in contents.ledger:
+                for project, value in read_ledger(self.at, each, contents).items():
+                    yield from self._checked(project, value, files_in).items()
 
     def ledger(self, project: NormalizedName, contents: Contents | None = None) -> Ledger:
         """The ledger with the entry of *project*, as it is served now, or in *contents*."""
@@ -101,9 +103,11 @@ class Tree:
             return {}
         if (found := self._ledgers.get((shard, served.sha256))) is None:
             found = read_ledger(self.at, shard, contents, missing_ok=missing_ok)
-            if len(self._ledgers) >= _LEDGERS:
-                del self._ledgers[next(iter(self._ledgers))]
             self._ledgers[shard, served.sha256] = found
+            self._ledger_sizes[shard, served.sha256] = served.size
+            while sum(self._ledger_sizes.values()) > _LEDGER_BYTES and len(self._ledgers) > _LEDGERS:
+                oldest = next(iter(self._ledgers))
+                del self._ledgers[oldest], self._ledger_sizes[oldest]
         return found
 
     def _checked(self, project: NormalizedName, value: object, read: Callable[[object, str], T]) -> T:

@@ -14,25 +14,33 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from pypimirror.disk import Disk, require_space
-from pypimirror.errors import Incomplete
+from pypimirror.errors import DiskFault, Incomplete
 from pypimirror.model import manifest_json
 from pypimirror.model.manifest import Manifest
 from pypimirror.model.names import Sha256
-from pypimirror.tree.contents import Served, wanted_by
+from pypimirror.tree.contents import Served
 from pypimirror.tree.folder import Tree
+from pypimirror.tree.layout import is_package_path
 from pypimirror.tree.stock import Missing, Stock
+from pypimirror.tree.stocking import shares_of
 from pypimirror.tree.writing import keep, put, telling
 
-__all__ = ["Imported", "IncomingBundle", "IncomingMember", "import_bundle", "incomplete"]
+__all__ = ["Imported", "IncomingBundle", "IncomingMember", "import_bundle", "missing_fault"]
 
 _SHOWN = 10
 
 
 class IncomingEntry(Protocol):
-    """Where a member stands in its bundle; ``packages/<name>`` for what is imported here."""
+    """What a member is in its bundle; at ``packages/<name>`` stands what is imported here."""
 
     @property
     def path(self) -> str: ...
+
+    @property
+    def sha256(self) -> Sha256 | None: ...
+
+    @property
+    def size(self) -> int: ...
 
 
 class IncomingMember(Protocol):
@@ -60,13 +68,12 @@ class IncomingBundle(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported:
-    """What became of a bundle. ``files`` and ``size`` (bytes) are of what was new, ``missing`` is what it lacks."""
+    """What became of a bundle. ``files`` and ``size`` (bytes) are of what was new."""
 
     digest: Sha256
     manifest: Manifest
     files: int
     size: int
-    missing: tuple[Missing, ...]
 
 
 def import_bundle(tree: Tree, bundle: IncomingBundle, *, bundle_size: int | None = None) -> Imported:
@@ -75,35 +82,38 @@ def import_bundle(tree: Tree, bundle: IncomingBundle, *, bundle_size: int | None
     *bundle_size*, where it is known, bounds what can come (a volume carries a part of what its manifest lists).
     Raises what reading the bundle raises, and DiskFault; verified files stay in any case.
     """
-    wanted = wanted_by(bundle.manifest.files)
     doing = f"importing {bundle.manifest.stem} into {tree.shown}"
     with telling(doing):
-        stock = Stock(tree, [project.name for project in bundle.manifest.projects])
-        to_come = sum(each.size for each in stock.to_come(wanted).values())
-        size = to_come if bundle_size is None else min(to_come, bundle_size)
-        require_space(tree.disk, tree.at.root, size, doing)
+        _require_room(tree, bundle.manifest, bundle_size, doing)
+        stock = Stock(tree)
         files = size = 0
         for member in bundle.members():
-            name = member.entry.path.removeprefix("packages/")
-            served = wanted.get(name) if name != member.entry.path else None
-            if served is None or stock.stands(name, served, hashed=True) or stock.came_in(served):
+            entry = member.entry
+            name = entry.path.removeprefix("packages/")
+            if name == entry.path or not is_package_path(entry.path) or entry.sha256 is None:
                 continue
-            _take(tree, member, served)
+            served = Served(entry.sha256, entry.size)
+            if stock.stands(name, served, hashed=True) or not _take(tree, stock, member, served):
+                continue
             stock.take_note(served)
             files += 1
             size += served.size
-        missing = stock.missing(wanted)
         path = tree.at.incoming_manifest(bundle.digest)
         if not tree.at.manifest(bundle.digest).exists() and not path.exists():
-            data = manifest_json.dump(bundle.manifest)
+            data = manifest_json.pieces(bundle.manifest)
             put(tree.disk, path, data, part=tree.at.incoming / f"{bundle.digest}.json.part")
     tree.manifests[bundle.digest] = bundle.manifest
-    return Imported(digest=bundle.digest, manifest=bundle.manifest, files=files, size=size, missing=missing)
+    return Imported(digest=bundle.digest, manifest=bundle.manifest, files=files, size=size)
 
 
-def incomplete(imported: Imported) -> Incomplete:
-    """The error for a bundle that still lacks something."""
-    return missing_fault(imported.manifest.stem, imported.missing)
+def _require_room(tree: Tree, manifest: Manifest, bundle_size: int | None, doing: str) -> None:
+    """Raise DiskFault where what is to come has no room. Where there is room for all of the bundle, none is counted."""
+    if bundle_size is not None:
+        with suppress(DiskFault):
+            require_space(tree.disk, tree.at.root, bundle_size, doing)
+            return
+    size = sum(each.size for share in shares_of(manifest) for each in share.to_come(tree).values())
+    require_space(tree.disk, tree.at.root, size if bundle_size is None else min(size, bundle_size), doing)
 
 
 def missing_fault(what: str, missing: tuple[Missing, ...]) -> Incomplete:
@@ -119,22 +129,34 @@ def missing_fault(what: str, missing: tuple[Missing, ...]) -> Incomplete:
     )
 
 
-def _take(tree: Tree, member: IncomingMember, served: Served) -> None:
-    path = tree.at.incoming_file(served.sha256)
+def _take(tree: Tree, stock: Stock, member: IncomingMember, served: Served) -> bool:
+    """Whether it had to come in: else it did before."""
+    path = stock.place_of(served)
     try:
-        with _created(tree.disk, path) as file:
+        file = _created(tree.disk, path)
+    except FileExistsError:
+        if stock.came_in(served):
+            return False
+        tree.disk.remove(Path(path))  # a run was cut short, or it rotted
+        file = _created(tree.disk, path)
+    try:
+        with file:
             member.copy_to(file, disk=tree.disk)
             keep(tree.disk, file)
     except BaseException:
         with suppress(OSError):
-            tree.disk.remove(path)
+            tree.disk.remove(Path(path))
         raise
+    return True
 
 
-def _created(disk: Disk, path: Path) -> BinaryIO:
-    """A new file, in the place of one that a run cut short, or that rotted."""
+def _created(disk: Disk, path: str) -> BinaryIO:
+    """A new file. Raises FileExistsError and leaves alone what is there; whatever else fails leaves nothing."""
     try:
         return disk.create(path)
     except FileExistsError:
-        disk.remove(path)
-        return disk.create(path)
+        raise
+    except BaseException:
+        with suppress(OSError):
+            disk.remove(Path(path))
+        raise

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pypimirror.model.names import NormalizedName
-from pypimirror.tree.contents import MERGED, Contents, Served
+from pypimirror.tree.contents import MERGED, Contents, Locks, Served
 from pypimirror.tree.layout import LOCKS, client_path
 from pypimirror.tree.ledger import Ledger, files_in, pages_in, withdrawn_files
 
-__all__ = ["Inventory", "inventory"]
+__all__ = ["Inventory", "frame", "inventory", "portion", "taken_back"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +55,22 @@ def inventory(contents: Contents, read: Callable[[str], Ledger]) -> Inventory:
     if contents.is_published:
         folders[contents.locks.folder] = contents.locks.files
     return Inventory(contents=contents, packages=packages, folders=folders, ledger=entries)
+
+
+def portion(contents: Contents, shard: str, ledger: Ledger) -> Inventory:
+    """What *contents* serve of one shard, whose *ledger* it is. Raises Malformed."""
+    indexes = {
+        name: {each: index[each] for each in ledger if each in index} for name, index in contents.indexes.items()
+    }
+    ledgers = {shard: contents.ledger[shard]} if shard in contents.ledger else {}
+    own = replace(contents, accepted=(), indexes=indexes, ledger=ledgers, pages={}, locks=Locks())
+    return inventory(own, lambda _: ledger)
+
+
+def frame(contents: Contents) -> Inventory:
+    """What *contents* serve beside their shards."""
+    folders = {contents.locks.folder: contents.locks.files} if contents.is_published else {}
+    return Inventory(contents=contents, folders=folders)
 
 
 def taken_back(before: Inventory, now: Inventory) -> set[str]:

@@ -11,17 +11,19 @@ taking out the rows of what changed and putting in new ones, which gives the byt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
 from pypimirror.model.manifest import Manifest
+from pypimirror.model.manifest_lists import size_of
 from pypimirror.model.names import Label, NormalizedName, Sha256
 from pypimirror.tree.compose import Accepted, Composition, ServedProject, compose, layer_order
 from pypimirror.tree.contents import AcceptedBundle
 from pypimirror.tree.layout import LANDING, LOCKS, PACKAGES_PAGE
 from pypimirror.tree.locks import tree_locks
+from pypimirror.tree.long_page import LongPage
 from pypimirror.tree.page import Page
 from pypimirror.tree.pages import API_VERSION, html_page, json_page, project_pages, template
 from pypimirror.tree.readme import readme
@@ -29,7 +31,9 @@ from pypimirror.tree.rows import link
 
 __all__ = [
     "Change",
+    "FileRows",
     "Head",
+    "ProjectRows",
     "bundle_members",
     "landing_page",
     "list_pages",
@@ -50,7 +54,7 @@ _PROJECT_ROW = b'<tr><td><a href="simple/'
 class Head:
     """What the landing page says above its list. ``channels`` is the order of layers, the upper first.
 
-    ``locks`` are the names of the files in ``locks/``.
+    ``locks`` are the names of the files in ``locks/``. ``indexed``: each of several channels has an index.
     """
 
     channels: tuple[Label, ...]
@@ -59,6 +63,7 @@ class Head:
     files: int
     size: int
     locks: Sequence[str] = ()
+    indexed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,8 +78,8 @@ class Change:
     old: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def tree_pages(composition: Composition) -> Iterator[Page]:
-    """Every page of the merged index, those of a project before those that name it."""
+def tree_pages(composition: Composition, *, indexed: bool = False) -> Iterator[Page]:
+    """Every page of the merged index, those of a project before those that name it. *indexed*: see ``Head``."""
     for project in composition.projects:
         yield from project_pages(project)
     bundles = tuple(map(summary, composition.bundles))
@@ -85,6 +90,7 @@ def tree_pages(composition: Composition) -> Iterator[Page]:
         files=sum(len(project.files) for project in composition.projects),
         size=sum(project.size for project in composition.projects),
         locks=[page.path.removeprefix(f"{LOCKS}/") for page in tree_locks(composition)],
+        indexed=indexed,
     )
     yield from list_pages(head, Change(added=composition.projects))
     yield from root_pages(project.name for project in composition.projects)
@@ -130,17 +136,32 @@ def packages_page(change: Change) -> Page:
 
     Yanked files are left out unless something pins them: uv does not heed ``data-yanked`` in a find-links page.
     """
-    added: dict[str, bytes] = {
-        file.filename: f"    {link(file, '')}\n".encode()
-        for project in change.added
-        for file in project.files
-        if file.yanked is None or file.filename in project.pinned
-    }
-    dropped = {file.filename for project in change.dropped for file in project.files}
-    data = _spliced(
-        change.old.get(PACKAGES_PAGE), _frame("packages.html.j2"), _FILE_ROW, _file_of, dropped=dropped, added=added
-    )
-    return Page(path=PACKAGES_PAGE, data=data)
+    files = FileRows()
+    for project in change.added:
+        files.add(project)
+    for project in change.dropped:
+        files.drop(project)
+    return files.page(change.old.get(PACKAGES_PAGE))
+
+
+class FileRows:
+    """The rows of ``packages_page``, project by project."""
+
+    def __init__(self) -> None:
+        self._rows = LongPage(_FILE_ROW, _file_of)
+
+    def add(self, project: ServedProject) -> None:
+        for file in project.files:
+            if file.yanked is None or file.filename in project.pinned:
+                self._rows.add(file.filename, f"    {link(file, '')}\n".encode())
+
+    def drop(self, project: ServedProject) -> None:
+        """As it was served before."""
+        self._rows.drop(file.filename for file in project.files)
+
+    def page(self, old: bytes | None) -> Page:
+        """*old* is the page before the change; None where all was added."""
+        return Page(path=PACKAGES_PAGE, data=self._rows.join(*_frame("packages.html.j2"), old))
 
 
 def _file_of(row: bytes) -> str:
@@ -153,15 +174,42 @@ def _file_of(row: bytes) -> str:
 
 def landing_page(head: Head, change: Change) -> Page:
     """For people: what is inside, since when, how to use it."""
-    made = template("landing_row.html.j2")
-    added: dict[str, bytes] = {each.name: made.render(project=each).encode() for each in change.added}
+    projects = ProjectRows()
+    for project in change.added:
+        projects.add(project)
+    for project in change.dropped:
+        projects.drop(project)
+    return projects.page(head, change.old.get(LANDING))
+
+
+class ProjectRows:
+    """The rows of ``landing_page``, project by project."""
+
+    def __init__(self) -> None:
+        self._rows = LongPage(_PROJECT_ROW, _project_of)
+        self._made = template("landing_row.html.j2")
+
+    def add(self, project: ServedProject) -> None:
+        self._rows.add(project.name, self._made.render(project=project).encode())
+
+    def drop(self, project: ServedProject) -> None:
+        """As it was served before."""
+        self._rows.drop([project.name])
+
+    def page(self, head: Head, old: bytes | None) -> Page:
+        """*old* is the page before the change; None where all was added."""
+        return Page(path=LANDING, data=self._rows.join(*_landing_frame(head), old))
+
+
+def _landing_frame(head: Head) -> tuple[bytes, bytes]:
     newest = _newest(head.bundles)
-    frame = _frame(
+    return _frame(
         "landing.html.j2",
         project_count=head.projects,
         file_count=head.files,
         size=head.size,
         locks=sorted(head.locks),
+        indexed=head.indexed and len(newest) > 1,
         newest=max((each.source.sequence for each in head.bundles), default=0),
         channels=[
             {
@@ -182,9 +230,6 @@ def landing_page(head: Head, change: Change) -> Page:
         ],
         uncovered=[line for channel in layer_order(head.channels, newest) for line in newest[channel].uncovered],
     )
-    dropped = {each.name for each in change.dropped}
-    data = _spliced(change.old.get(LANDING), frame, _PROJECT_ROW, _project_of, dropped=dropped, added=added)
-    return Page(path=LANDING, data=data)
 
 
 def _project_of(row: bytes) -> str:
@@ -212,7 +257,7 @@ def summary(accepted: Accepted) -> AcceptedBundle:
         source=accepted.source,
         tool=manifest.tool,
         files=len(manifest.files),
-        size=sum(file.size for file in manifest.files),
+        size=size_of(manifest.files),
         resolutions=len(manifest.resolutions),
         targets=tuple(dict.fromkeys(target.name for target in manifest.targets)),
         roots=tuple(roots),
@@ -232,22 +277,3 @@ def _frame(name: str, **values: object) -> tuple[bytes, bytes]:
     rows = Markup(_ROWS)  # noqa: S704 - our own mark
     head, _, tail = html_page("", name, rows=rows, **values).data.partition(f"{_ROWS}\n".encode())
     return head, tail
-
-
-def _spliced(
-    old: bytes | None,
-    frame: tuple[bytes, bytes],
-    begin: bytes,
-    key: Callable[[bytes], str],
-    *,
-    dropped: Collection[str],
-    added: Mapping[str, bytes],
-) -> bytes:
-    """A page of rows, each of which begins with *begin* and is known by its *key*, in their order."""
-    rows: dict[str, bytes] = {}
-    for line in old.splitlines(keepends=True) if old is not None else ():
-        if line.startswith(begin) and (name := key(line)) not in dropped:
-            rows[name] = line
-    rows.update(added)
-    head, tail = frame
-    return b"".join([head, *(rows[name] for name in sorted(rows)), tail])

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pypimirror.model.manifest import BundledFile, Manifest
+from pypimirror.model.manifest_lists import named
 from pypimirror.model.names import FileName, Label, NormalizedName, Sha256, Version, parse_file_name
 from pypimirror.model.plan import Pin, Resolution
 from pypimirror.model.targets import PatchRange, Target
@@ -56,18 +57,20 @@ def tree_locks(composition: Composition) -> Iterator[Page]:
     locks: dict[_Key, Lock] = {}
     missing: dict[_Key, str] = {}
     for manifest in _newest(composition):
-        files = {file.filename: file for file in manifest.files}
+        names = {key: list(_needed(manifest, resolutions)) for key, resolutions in _asked_for(manifest)}
+        pinned = {name for several in names.values() for name in several}
+        files = named(manifest.files, pinned)
         for key, resolutions in _asked_for(manifest):
-            needed = [files[name] for name in _needed(manifest, resolutions)]
+            needed = [files[name] for name in names[key]]
             lacking = shelf.first_lacking(needed, key.channel)
             if lacking is None:
                 locks[key] = _lock(manifest, resolutions, shelf)
             else:
                 missing[key] = lacking
-    names = _names([*locks, *missing])
-    pages = [page for key, lock in locks.items() for page in _pages(lock, names[key])]
+    stems = _names([*locks, *missing])
+    pages = [page for key, lock in locks.items() for page in _pages(lock, stems[key])]
     if missing:
-        lines = [f"{names[key]}: {why}\n" for key, why in sorted(missing.items())]
+        lines = [f"{stems[key]}: {why}\n" for key, why in sorted(missing.items())]
         text = "These locks are left out, since what they name is not all served:\n\n" + "".join(lines)
         pages.append(Page(path=LEFT_OUT, data=text.encode("ascii")))
     yield from sorted(pages, key=lambda page: page.path)

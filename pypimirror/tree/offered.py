@@ -160,6 +160,8 @@ def _changed(path: Path) -> IntegrityFault:
 @dataclass(frozen=True, slots=True)
 class _Entry:
     path: str
+    sha256: Sha256
+    size: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,6 +215,8 @@ class Parcel:
 
     def members(self) -> Iterator[_FileMember | _MetadataMember]:
         for offer in self.offers:
-            yield _FileMember(entry=_Entry(offer.file.path), offer=offer)
+            file = offer.file
+            yield _FileMember(entry=_Entry(file.path, file.sha256, file.size), offer=offer)
             if offer.metadata is not None:
-                yield _MetadataMember(entry=_Entry(offer.file.metadata_path), data=offer.metadata)
+                entry = _Entry(file.metadata_path, _sha256(offer.metadata), len(offer.metadata))
+                yield _MetadataMember(entry=entry, data=offer.metadata)

@@ -6,33 +6,34 @@ the tree: one rename of one link (``linked``), or page after page (``plain``). T
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 from pypimirror.disk import disk_fault, require_space
-from pypimirror.errors import IntegrityFault, PypimirrorError, UsageFault
-from pypimirror.model import manifest_json
+from pypimirror.errors import PypimirrorError, UsageFault
+from pypimirror.model.manifest_json import pieces
 from pypimirror.model.names import Label, NormalizedName, Sha256
 from pypimirror.reporting import Reporter
 from pypimirror.tree import ledger
 from pypimirror.tree.compose import Accepted, Composition, Layers, ServedProject, compose_project, layer_order
 from pypimirror.tree.contents import MERGED, Contents, Locks, Served, dump
 from pypimirror.tree.folder import Tree
-from pypimirror.tree.hashing import read_regular
 from pypimirror.tree.importing import missing_fault
-from pypimirror.tree.layout import LANDING, LOCKS, PACKAGES_PAGE, in_generation
+from pypimirror.tree.layout import LOCKS
 from pypimirror.tree.ledger import Entry
 from pypimirror.tree.linked import LinkedPress
-from pypimirror.tree.lists import Change, Head, list_pages
+from pypimirror.tree.listing import Lists
 from pypimirror.tree.locks import tree_locks
 from pypimirror.tree.page import Page
 from pypimirror.tree.plain import PlainPress
 from pypimirror.tree.press import Press
 from pypimirror.tree.printing import enter, folder_of, indexes_before, root_pages_of, served_of, tombstone, twins_of
 from pypimirror.tree.records import read_accepted
-from pypimirror.tree.revise import Edit, Revised, Revision, revise, rules_of
-from pypimirror.tree.shards import shard
-from pypimirror.tree.stock import Move, Stock
+from pypimirror.tree.revise import Edit, Revised, Revision, revise
+from pypimirror.tree.shards import in_shards, shard
+from pypimirror.tree.stock import Missing
+from pypimirror.tree.stocking import Share, Stocking
 from pypimirror.tree.sweeping import sweep
 from pypimirror.tree.writing import settle, telling, write_new
 
@@ -45,7 +46,8 @@ _PAGE_BYTES = 2_000  # of a file in all pages together, about
 class Published:
     """What is served now. ``generation`` is 0 in a plain tree; ``changed`` is False where all was so already.
 
-    ``layers`` has the projects that were composed anew, ``repaired`` counts files that were put back.
+    ``layers`` has the projects that were composed anew and of which clients don't see every file that bundles have;
+    ``repaired`` counts files that were put back.
     """
 
     generation: int
@@ -84,7 +86,7 @@ def publish(
 def print_all(tree: Tree, edit: Edit, press: Press) -> Contents:
     """Hand *press* every page that *edit* makes of *tree*; what stands in ``packages/`` is not looked at."""
     publication = _Publication(tree, edit, now=0, reporter=Reporter(), press=press)
-    return publication._publish(revise(tree, edit, publication._load, everything=True))  # noqa: SLF001 - of this module
+    return publication._publish(revise(tree, edit, publication._load, everything=True), None)  # noqa: SLF001 - of this module
 
 
 class _Publication:
@@ -101,25 +103,26 @@ class _Publication:
         tree = self._tree
         self._reporter.step("Composing")
         revision = revise(tree, self._edit, self._load, everything=self._everything)
-        moves = self._moves(revision)
+        stocking = self._stocking(revision)
+        layers = self._look(revision, stocking)
         changed = self._everything or revision.contents != tree.contents
         self._reporter.step("Publishing")
-        for move in moves.steps:
-            moves.stock.carry_out(move)
         contents = tree.contents
         if changed:
-            contents = self._publish(revision)
+            contents = self._publish(revision, stocking)
             if contents != tree.contents:  # else it was published before, and is whole again
                 tree.advance(contents)
-        elif moves.steps:
+        elif stocking.steps:
+            for share in self._shares(revision):
+                stocking.carry_out(share)
             settle(tree.disk, tree.at.packages)
         self._tidy(changed=changed)
         return Published(
             generation=tree.generation,
             changed=changed,
             contents=contents,
-            layers={name: each.layers for name, each in revision.projects.items() if each.layers is not None},
-            repaired=0 if changed else len(moves.steps),
+            layers=layers,
+            repaired=0 if changed else stocking.steps,
         )
 
     def _load(self, digest: Sha256) -> Accepted:
@@ -136,43 +139,71 @@ class _Publication:
 
     # ---- files ------------------------------------------------------------------------------------------------------
 
-    def _moves(self, revision: Revision) -> _Moves:
-        """How ``packages/`` comes to hold what is wanted. Raises Incomplete, PolicyFault, DiskFault."""
-        tree = self._tree
-        asked = [self._accepted(digest, revision) for digest in self._edit.bundles]
+    def _stocking(self, revision: Revision) -> Stocking:
+        return Stocking(self._tree, lambda: self._shares(revision))
+
+    def _shares(
+        self, revision: Revision, tell: Callable[[NormalizedName, Revised], None] | None = None
+    ) -> Iterator[Share]:
+        """What is wanted in ``packages/``: by the projects that change, and by those of the bundles asked for.
+
+        Of the latter nothing is new, but perhaps something is gone. *tell* is called with each that changes.
+        """
+        asked = (self._accepted(digest, revision) for digest in self._edit.bundles)
         named = {project.name for each in asked for project in each.manifest.projects}
-        stock = Stock(tree, named | revision.projects.keys())
-        wanted: dict[str, Served] = {}
-        for name in sorted(named - revision.projects.keys(), key=shard):  # nothing new, but perhaps something is gone
-            entry = tree.entry(name)
-            wanted.update({} if entry is None else entry.files)
-        for each in revision.projects.values():
-            wanted.update(each.files)
-        for bundle in asked:
-            names = (file.filename for file in bundle.manifest.files)
-            own = {key: wanted[key] for name in names for key in (name, f"{name}.metadata") if key in wanted}
-            if missing := stock.missing(own):
-                raise missing_fault(bundle.manifest.stem, missing)
-        if missing := stock.missing(wanted):
-            raise missing_fault(tree.shown, missing)
-        steps = stock.moves(wanted)
-        room = sum(move.served.size for move in steps if move.is_copy)
+        for part, names in in_shards(named | revision.projects.keys()):
+            share = Share(shard=part, projects=names, files={})
+            for name in names:
+                if (revised := revision.projects.get(name)) is not None:
+                    share.files.update(revised.files)
+                    if tell is not None:
+                        tell(name, revised)
+                elif (entry := self._tree.entry(name)) is not None:
+                    share.files.update(entry.files)
+            yield share
+
+    def _look(self, revision: Revision, stocking: Stocking) -> dict[NormalizedName, Layers]:
+        """Compose everything once. Raises Incomplete, PolicyFault, DiskFault, before anything is written."""
+        tree = self._tree
+        partly: dict[NormalizedName, Layers] = {}
+        files = 0
+
+        def tell(name: NormalizedName, revised: Revised) -> None:
+            nonlocal files
+            files += len(revised.files)
+            if revised.layers is not None and revised.hides:
+                partly[name] = revised.layers
+
+        stocking.look(self._shares(revision, tell))
+        if stocking.missing:
+            self._refuse(revision, stocking.missing)
+        room = stocking.copied
         if revision.contents != tree.contents:
-            room += _PAGE_BYTES * sum(len(each.files) for each in revision.projects.values())
-            room += 2 * sum(each.size for each in tree.contents.pages.values())
+            room += _PAGE_BYTES * files + 2 * sum(each.size for each in tree.contents.pages.values())
         require_space(tree.disk, tree.at.root, room, f"publishing {tree.shown}")
-        return _Moves(stock=stock, steps=steps)
+        return partly
+
+    def _refuse(self, revision: Revision, missing: tuple[Missing, ...]) -> NoReturn:
+        """Say what is missing of the first of the bundles that lacks anything, or else of the tree."""
+        for digest in self._edit.bundles:
+            manifest = self._accepted(digest, revision).manifest
+            names = {name for file in manifest.files for name in (file.filename, f"{file.filename}.metadata")}
+            if own := tuple(each for each in missing if each.name in names):
+                raise missing_fault(manifest.stem, own)
+        raise missing_fault(self._tree.shown, missing)
 
     def _accepted(self, digest: Sha256, revision: Revision) -> Accepted:
         return revision.loaded.get(digest) or self._load(digest)
 
     # ---- pages ------------------------------------------------------------------------------------------------------
 
-    def _publish(self, revision: Revision) -> Contents:
+    def _publish(self, revision: Revision, stocking: Stocking | None) -> Contents:
+        """Without *stocking*, what stands in ``packages/`` is not looked at."""
         self._keep_manifests(revision)
-        contents = self._print_projects(revision)
+        lists = Lists(self._tree, revision)
+        contents = self._print_projects(revision, stocking, lists)
         contents, locks = self._locks(revision, contents)
-        roots = [*self._lists(revision, contents), *root_pages_of(contents)]
+        roots = [*lists.pages(contents), *root_pages_of(contents)]
         if contents.gzip:
             roots = [twin for page in roots for twin in twins_of(page)]
         contents = replace(contents, pages={page.path: served_of(page.data) for page in roots})
@@ -184,23 +215,26 @@ class _Publication:
         for each in revision.contents.accepted:
             path = self._tree.at.manifest(each.source.digest)
             if each.source.digest in revision.loaded and not path.exists():
-                came = self._tree.at.incoming_manifest(each.source.digest)
-                data = came.read_bytes() if came.exists() else b""
-                if manifest_json.digest(data) != each.source.digest:  # no need to make it again where it lies whole
-                    data = manifest_json.dump(revision.loaded[each.source.digest].manifest)
-                write_new(self._tree.disk, path, data)
+                write_new(self._tree.disk, path, pieces(revision.loaded[each.source.digest].manifest))
 
-    def _print_projects(self, revision: Revision) -> Contents:
-        """The pages and the ledgers of what changed; and contents that name them."""
+    def _print_projects(self, revision: Revision, stocking: Stocking | None, lists: Lists) -> Contents:
+        """The files, pages and ledgers of what changed, shard by shard; and contents that name them."""
         tree, old = self._tree, revision.contents
         indexes = indexes_before(tree.contents, old, plain=tree.plain)
         ledgers = dict(old.ledger)
         count, size = old.files, old.size
-        for name, group in _by_shard(revision.projects).items():
+        for share in self._shares(revision):
+            if stocking is not None:
+                stocking.carry_out(share)
+            group = {name: revision.projects[name] for name in share.projects if name in revision.projects}
+            if not group:
+                continue
+            name = shard(next(iter(group)))
             entries = dict(tree.ledger(next(iter(group))))
             for project, revised in group.items():
                 entry = self._print(project, revised, twins=old.gzip)
                 enter(project, entry, entries, indexes)
+                lists.note(project, revised)
                 before = revised.before
                 count += (entry.count if entry else 0) - (before.count if before else 0)
                 size += (entry.size if entry else 0) - (before.size if before else 0)
@@ -213,13 +247,15 @@ class _Publication:
         layers = revised.layers
         if layers is None:
             return tombstone(revised.slices)
-        made: dict[ServedProject, tuple[str, dict[str, bytes]]] = {}
+        made: list[tuple[ServedProject, str]] = []
+        folders: dict[str, dict[str, bytes]] = {}
         indexes: dict[str, str] = {}
         for index, served in [(MERGED, layers.merged), *layers.by_channel.items()]:
-            if served not in made:
-                made[served] = folder_of(served, twins=twins)
-            indexes[index] = made[served][0]
-        folders = dict(made.values())
+            mark = next((mark for known, mark in made if known is served or known == served), None)
+            if mark is None:
+                mark, folders[mark] = folder_of(served, twins=twins)
+                made.append((served, mark))
+            indexes[index] = mark
         self._press.put(project, folders, indexes)
         return Entry(
             slices=revised.slices,
@@ -237,52 +273,6 @@ class _Publication:
         if not path.exists():
             write_new(self._tree.disk, path, data)
         return served
-
-    def _lists(self, revision: Revision, contents: Contents) -> tuple[Page, Page]:
-        """The pages that list every file or project: as they were, but for what changed."""
-        head = Head(
-            channels=contents.channels,
-            bundles=contents.accepted,
-            projects=len(contents.projects),
-            files=contents.files,
-            size=contents.size,
-            locks=tuple(contents.locks.files),
-        )
-        projects = revision.projects
-        added = [each.layers.merged for each in projects.values() if each.layers is not None]
-        if revision.everything:
-            return list_pages(head, Change(added=added))
-        try:
-            old = {path: self._page(path) for path in (PACKAGES_PAGE, LANDING)}
-        except (OSError, IntegrityFault):  # not to be built upon
-            rest = self._others(revision)
-            return list_pages(head, Change(added=[*added, *rest]))
-        rules = rules_of(self._tree.contents)
-        dropped = [
-            layers.merged
-            for name, each in projects.items()
-            if each.before is not None and (layers := compose_project(name, each.before.slices, rules)) is not None
-        ]
-        return list_pages(head, Change(added=added, dropped=dropped, old=old))
-
-    def _page(self, path: str) -> bytes:
-        """A page that is served now. Raises IntegrityFault where it is not as it was published, OSError."""
-        tree = self._tree
-        served = tree.contents.pages[path]
-        place = tree.at.root / path
-        if not tree.plain:
-            place = tree.at.generation(tree.generation) / in_generation(path)
-        data = read_regular(place, limit=served.size)
-        if served_of(data) != served:
-            raise IntegrityFault(f"{path} changed", code="tree-damaged")
-        return data
-
-    def _others(self, revision: Revision) -> Iterator[ServedProject]:
-        """The projects that did not change, in the merged index."""
-        for name in sorted(self._tree.contents.projects.keys() - revision.projects.keys(), key=shard):
-            layers = self._composed(name, revision)
-            if layers is not None:
-                yield layers.merged
 
     def _composed(self, name: NormalizedName, revision: Revision) -> Layers | None:
         if (revised := revision.projects.get(name)) is not None:
@@ -338,16 +328,3 @@ class _Publication:
             path = self._tree.at.incoming_manifest(digest)
             if path.exists() and self._tree.at.manifest(digest).exists():
                 self._tree.disk.remove(path)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Moves:
-    stock: Stock
-    steps: tuple[Move, ...]
-
-
-def _by_shard(projects: Mapping[NormalizedName, Revised]) -> dict[str, dict[NormalizedName, Revised]]:
-    groups: dict[str, dict[NormalizedName, Revised]] = {}
-    for name, revised in projects.items():
-        groups.setdefault(shard(name), {})[name] = revised
-    return groups

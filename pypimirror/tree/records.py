@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from pypimirror.errors import IntegrityFault
+from pypimirror.kept import kept_in
 from pypimirror.model import manifest_json
 from pypimirror.model.names import Sha256
 from pypimirror.model.reading import Malformed
@@ -129,7 +130,7 @@ def read_accepted(path: Path, digest: Sha256) -> Accepted:
     if manifest_json.digest(data) != digest:
         raise damaged(path, "its bytes changed")
     try:
-        return Accepted(digest=digest, manifest=manifest_json.parse(data))
+        return Accepted(digest=digest, manifest=manifest_json.parse(data, kept_in(path, data, name=str(path))))
     except Malformed as error:
         raise damaged(path, str(error)) from None
 

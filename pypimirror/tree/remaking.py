@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pypimirror.disk import FILE_MODE, Disk
+from pypimirror.disk import FILE_MODE, Disk, StrPath
 from pypimirror.model.manifest import Manifest
 from pypimirror.model.names import NormalizedName, Sha256
 from pypimirror.tree.contents import MERGED, Contents, dump
@@ -21,7 +21,7 @@ from pypimirror.tree.page import Page
 from pypimirror.tree.publish import print_all
 from pypimirror.tree.revise import Edit
 
-__all__ = ["edit_for", "remake"]
+__all__ = ["edit_for", "remake", "said_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ class _Catcher(Disk):
         self._root = root
         self._keeper = keeper
 
-    def create(self, path: Path, *, mode: int = FILE_MODE) -> BinaryIO:
+    def create(self, path: StrPath, *, mode: int = FILE_MODE) -> BinaryIO:
         del mode
-        return _Caught(path.relative_to(self._root).as_posix(), self._keeper)
+        return _Caught(Path(path).relative_to(self._root).as_posix(), self._keeper)
 
     def sync_file(self, file: BinaryIO) -> None:
         """Nothing is written."""
@@ -119,15 +119,26 @@ def remake(
     if not wanted:
         return {}
     keeper = _Keeper(_Place(generation), wanted)
+    _print(contents, manifests, keeper, plain=not generation, nowhere=nowhere)
+    return keeper.found
+
+
+def said_of(contents: Contents, manifests: Mapping[Sha256, Manifest], *, plain: bool, nowhere: Path) -> Contents:
+    """What a tree of these rules and bundles says of itself; of *contents* nothing else counts. As ``remake``."""
+    return _print(contents, manifests, _Keeper(_Place(0 if plain else 1), ()), plain=plain, nowhere=nowhere)
+
+
+def _print(
+    contents: Contents, manifests: Mapping[Sha256, Manifest], keeper: _Keeper, *, plain: bool, nowhere: Path
+) -> Contents:
     tree = Tree(
         at=Layout(nowhere),
         shown=str(nowhere),
         disk=_Catcher(nowhere, keeper),
-        plain=not generation,
+        plain=plain,
         manifests=dict(manifests),
     )
-    print_all(tree, edit_for(contents), keeper)
-    return keeper.found
+    return print_all(tree, edit_for(contents), keeper)
 
 
 def edit_for(contents: Contents) -> Edit:

@@ -5,7 +5,7 @@ Only projects that a bundle which comes or goes names, or that a rule is about, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pypimirror.errors import PolicyFault, UsageFault
@@ -26,9 +26,12 @@ from pypimirror.tree.contents import AcceptedBundle, Contents, Served, wanted_by
 from pypimirror.tree.folder import Tree
 from pypimirror.tree.ledger import Entry
 from pypimirror.tree.lists import summary
-from pypimirror.tree.shards import shard
+from pypimirror.tree.shards import in_shards
 
-__all__ = ["NOTHING", "Edit", "Revised", "Revision", "revise"]
+__all__ = ["NOTHING", "Edit", "Revised", "Revising", "Revision", "revise", "rules_of"]
+
+_REMEMBERED = 4096  # files that bundles speak of
+_FIRST = 16_384  # likewise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,13 +72,20 @@ class Revised:
     def files(self) -> dict[str, Served]:
         return {} if self.layers is None else wanted_by(self.layers.files)
 
+    @property
+    def hides(self) -> bool:
+        """Whether clients of the merged index don't see every file that bundles have."""
+        seen = {file.filename for file in self.layers.merged.files} if self.layers is not None else set()
+        return any(file.filename not in seen for part in self.slices for file in part.files)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Revision:
     """The next state, as far as it is known before anything is rendered.
 
     ``contents`` has its rules and bundles, and everything else as it is served now. ``loaded`` are manifests that had
-    to be read. ``everything`` tells whether ``projects`` are all that there are.
+    to be read. ``everything`` tells whether ``projects`` are all that there are. Each of them is composed when it is
+    looked at, which raises PolicyFault where a rule refuses: who is to change anything looks at all of them first.
     """
 
     contents: Contents
@@ -91,7 +101,7 @@ class Revision:
 def revise(tree: Tree, edit: Edit, load: Callable[[Sha256], Accepted], *, everything: bool = False) -> Revision:
     """What *edit* makes of *tree*. With *everything*, every project is composed anew.
 
-    Raises PolicyFault where a rule refuses, what *load* raises, IntegrityFault, OSError.
+    Raises PolicyFault where a rule refuses bundles, what *load* raises, IntegrityFault, OSError.
     """
     now = tree.contents
     loaded: dict[Sha256, Accepted] = {}
@@ -107,21 +117,82 @@ def revise(tree: Tree, edit: Edit, load: Callable[[Sha256], Accepted], *, everyt
     coming = [loading(digest) for digest in after if digest not in before]
     going = [loading(digest) for digest in before if digest not in after]
     everything = everything or not now.is_published or _all_change(now, following)
-    slices: dict[NormalizedName, list[Slice]] = {}
-    for each in coming:
-        for name, part in slices_of(each).items():
-            slices.setdefault(name, []).append(part)
-    names = {*slices, *_named(going), *_ruled(now, following)}
+    cuts = [slices_of(each) for each in coming]
+    names = {name for each in cuts for name in each} | _named(going) | _ruled(now, following)
     if everything:
         names |= {name for each in now.ledger for name in tree.names_of(each)}
-    rules = rules_of(following)
-    projects = {}
-    for name in sorted(names, key=lambda name: (shard(name), name)):
-        entry = tree.entry(name)
-        kept = [each for each in (entry.slices if entry else ()) if each.source.digest in after]
-        parts = in_order([*kept, *slices.get(name, ())])
-        projects[name] = Revised(before=entry, slices=parts, layers=compose_project(name, parts, rules))
+    projects = Revising(tree, names, cuts, bundles=after, rules=rules_of(following))
     return Revision(contents=following, projects=projects, loaded=loaded, everything=everything)
+
+
+class Revising(Mapping[NormalizedName, Revised]):
+    """The projects that change, shard by shard; each is composed when it is asked for, and few are remembered.
+
+    *cuts* are the bundles that come, *bundles* all that stay. What asks raises PolicyFault, IntegrityFault, OSError.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        names: Iterable[NormalizedName],
+        cuts: Sequence[Mapping[NormalizedName, Slice]],
+        *,
+        bundles: Collection[Sha256],
+        rules: Rules,
+    ) -> None:
+        self._tree = tree
+        self._names = dict.fromkeys(name for _, several in in_shards(names) for name in several)
+        self._cuts = cuts
+        self._bundles = bundles
+        self._rules = rules
+        self._made: dict[NormalizedName, Revised] = {}
+        self._size = 0
+        self._first: dict[NormalizedName, Revised] = {}
+        self._left = _FIRST
+
+    def __getitem__(self, name: NormalizedName) -> Revised:
+        if (known := self._first.get(name) or self._made.get(name)) is not None:
+            return known
+        if name not in self._names:
+            raise KeyError(name)
+        made = self._compose(name)
+        self._remember(name, made)
+        return made
+
+    def _compose(self, name: NormalizedName) -> Revised:
+        entry = self._tree.entry(name)
+        kept = [each for each in (entry.slices if entry else ()) if each.source.digest in self._bundles]
+        parts = in_order([*kept, *(cut[name] for cut in self._cuts if name in cut)])
+        return Revised(before=entry, slices=parts, layers=compose_project(name, parts, self._rules))
+
+    def _remember(self, name: NormalizedName, made: Revised) -> None:
+        """All of a small change, so that it is composed once; of a large one the first, and the last asked for.
+
+        A change is gone through more than once, from its beginning to its end.
+        """
+        weight = _weight(made)
+        if weight <= self._left:
+            self._left -= weight
+            self._first[name] = made
+            return
+        self._made[name] = made
+        self._size += weight
+        while self._size > _REMEMBERED and len(self._made) > 1:
+            oldest = next(iter(self._made))
+            self._size -= _weight(self._made.pop(oldest))
+
+    def __iter__(self) -> Iterator[NormalizedName]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+
+def _weight(revised: Revised) -> int:
+    return 1 + sum(len(each.files) for each in revised.slices)
 
 
 def rules_of(contents: Contents) -> Rules:

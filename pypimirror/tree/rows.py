@@ -35,8 +35,8 @@ def _attribute(text: str) -> str:
 
 
 # The same texts stand in many rows: requirements on Python, reasons, times of upload.
-attribute = lru_cache(maxsize=65536)(_attribute)
-string = lru_cache(maxsize=65536)(encode_basestring_ascii)
+attribute = lru_cache(maxsize=8192)(_attribute)
+string = lru_cache(maxsize=8192)(encode_basestring_ascii)
 """Text as JSON has it, with its quotes."""
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pypimirror.errors import Incomplete
-from pypimirror.index.manifest_index import ManifestIndex
-from pypimirror.model.files import CoreMetadata, ListedFile, Listing
 from pypimirror.model.manifest import Manifest
 from pypimirror.model.names import Label, NormalizedName, Sha256, Version
 from pypimirror.model.plan import Pin
@@ -16,6 +14,7 @@ from pypimirror.tree.compose import Accepted, Layers, compose_project
 from pypimirror.tree.folder import Tree
 from pypimirror.tree.hiding import hidden_versions, why_absent
 from pypimirror.tree.revise import Revision, rules_of
+from pypimirror.tree.served_index import ServedIndex
 
 __all__ = ["Hidden", "Shadow"]
 
@@ -73,7 +72,7 @@ class Shadow:
     def _solve(self, manifest: Manifest, about: NormalizedName) -> Sequence[Incomplete]:
         from pypimirror.resolve.proof import check  # noqa: PLC0415 - most additions hide nothing
 
-        return check(manifest, _Served(self), absent=self._why_absent, about={about}).faults
+        return check(manifest, ServedIndex(self.layers), absent=self._why_absent, about={about}).faults
 
     def _why_absent(self, pin: Pin) -> str:
         return why_absent(pin, self.layers(pin.project))
@@ -84,28 +83,3 @@ class Shadow:
             return revised.layers
         entry = self._tree.entry(name)
         return None if entry is None else compose_project(name, entry.slices, self._revision.rules)
-
-
-class _Served:
-    """What will be served as an index that is read as far as it is asked."""
-
-    def __init__(self, shadow: Shadow) -> None:
-        self._shadow = shadow
-        self._parts: dict[NormalizedName, ManifestIndex] = {}
-
-    def listing(self, project: NormalizedName) -> Listing | None:
-        return self._part(project).listing(project)
-
-    def core_metadata(self, file: ListedFile) -> CoreMetadata:
-        return self._part(file.name.project).core_metadata(file)
-
-    def expect(self, projects: Iterable[NormalizedName]) -> None:
-        """Nothing to work ahead for."""
-
-    def _part(self, project: NormalizedName) -> ManifestIndex:
-        if project not in self._parts:
-            layers = self._shadow.layers(project)
-            self._parts[project] = (
-                ManifestIndex((), ()) if layers is None else ManifestIndex(layers.merged.files, [layers.merged.said])
-            )
-        return self._parts[project]

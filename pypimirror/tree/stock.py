@@ -26,7 +26,6 @@ from pypimirror.tree.writing import keep
 __all__ = ["Missing", "Move", "Stock"]
 
 _CHUNK = 1 << 20
-_MANY = 1000  # names, from which listing the folders once is less than asking for each
 _PACKAGES, _INCOMING = "packages", "incoming"
 
 
@@ -40,12 +39,13 @@ class Missing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Move:
-    """One step of stocking ``packages/``."""
+    """One step of stocking ``packages/``. ``came_in`` tells that *source* lies in ``incoming/``."""
 
     name: str
     served: Served
-    source: Path
+    source: str
     is_copy: bool
+    came_in: bool
 
 
 class Stock:
@@ -54,23 +54,20 @@ class Stock:
     Only files that are asked for are looked at, so that the cost follows what changes, not what there is.
     """
 
-    def __init__(self, tree: Tree, projects: Iterable[NormalizedName]) -> None:
+    def __init__(self, tree: Tree, projects: Iterable[NormalizedName] = ()) -> None:
         self._tree = tree
         self._listed = tree.listed(projects)
         self._names: dict[Sha256, list[str]] = {}
         self._note_names(self._listed)
         self._folders = {_PACKAGES: str(tree.at.packages), _INCOMING: str(tree.at.incoming)}
-        self._sizes: dict[tuple[str, str], int | None] = {}
-        self._present: dict[str, set[str]] = {}
-        self._all_noted = False
-
-    def listed(self, name: str) -> Served | None:
-        """What this state of the tree or the one before it has under that name."""
-        return self._listed.get(name)
+        self._nothing_stands = False
+        if not tree.contents.is_published:
+            with os.scandir(tree.at.packages) as entries:
+                self._nothing_stands = next(entries, None) is None  # as in a new tree, until the first step is done
 
     def stands(self, name: str, served: Served, *, hashed: bool = False) -> bool:
         """Whether ``packages/name`` is there with these bytes. With *hashed* its size alone is never enough."""
-        if self._size(_PACKAGES, name) != served.size or (_PACKAGES, name) in self._tree.rotten:
+        if self._nothing_stands or self._size(_PACKAGES, name) != served.size or (_PACKAGES, name) in self._tree.rotten:
             return False
         if not hashed and self._listed.get(name) == served:
             return True
@@ -82,64 +79,62 @@ class Stock:
             return False
         return self._hashes(_INCOMING, served.sha256, served)
 
+    def place_of(self, served: Served) -> str:
+        """Where these bytes come in."""
+        return f"{self._folders[_INCOMING]}/{served.sha256}"
+
     def take_note(self, served: Served) -> None:
         """These bytes were just written to ``incoming/``, and verified."""
-        self._sizes[_INCOMING, served.sha256] = served.size
-        self._vouch(_INCOMING, served.sha256)
+        self._tree.rotten.discard((_INCOMING, served.sha256))
+        self._tree.sound.add(f"{_INCOMING}/{served.sha256} {served.sha256}")
 
-    def elsewhere(self, served: Served) -> Path | None:
-        """The path of these bytes under another name: one that is published, or one that is wanted."""
+    def elsewhere(self, served: Served) -> str | None:
+        """Another name of these bytes in ``packages/``: one that is published, or one that is wanted."""
         for name in sorted(self._names.get(served.sha256, ())):
             if self.stands(name, served, hashed=True):
-                return self._tree.at.packages / name
+                return name
         return None
 
     def to_come(self, wanted: Mapping[str, Served]) -> dict[str, Served]:
         """What of *wanted* is not at hand under its own name, or in ``incoming/``, or with the same projects."""
         self._note_names(wanted)  # a run that was cut short may have taken the only copy there
-        if len(wanted) > _MANY and not self._present:
-            self._present = {folder: set(os.listdir(path)) for folder, path in self._folders.items()}  # noqa: PTH208 - names alone
         return {
             name: served
             for name, served in sorted(wanted.items())
             if not (self.stands(name, served) or self.came_in(served) or self.elsewhere(served))
         }
 
-    def missing(self, wanted: Mapping[str, Served]) -> tuple[Missing, ...]:
-        """What of *wanted* can be had from nowhere, by name. Only for what lacks, every project is looked through."""
-        lacking = self.to_come(wanted)
-        if lacking and not self._all_noted:
-            self._all_noted = True
-            self._note_names(self._tree.listed_of_all())
-        return tuple(
-            Missing(name=name, size=served.size)
-            for name, served in lacking.items()
-            if not (self._all_noted and self.elsewhere(served))
-        )
+    def moves(
+        self, wanted: Mapping[str, Served], elsewhere: Mapping[Sha256, str], *, fresh: bool = False
+    ) -> tuple[tuple[Move, ...], dict[str, Served]]:
+        """The steps after which ``packages/`` holds all of *wanted*; and what of it can't be had here.
 
-    def moves(self, wanted: Mapping[str, Served]) -> tuple[Move, ...]:
-        """The steps after which ``packages/`` holds all of *wanted*; nothing of it may be missing.
-
-        Raises PolicyFault where a name is still published, or was a moment ago, with other bytes.
+        What these projects don't have may be found by its digest under a name in *elsewhere*. *fresh* tells that all
+        of it is known to have come in, and nothing of it to stand. Raises PolicyFault where a name is still published,
+        or was a moment ago, with other bytes.
         """
-        self._note_names(wanted)
+        if not fresh:
+            self._note_names(wanted)
         copies: list[Move] = []
         renames: dict[Sha256, Move] = {}
+        lacking: dict[str, Served] = {}
         for name, served in sorted(wanted.items()):
             self._check_one_content(name, served)
-            if self.stands(name, served):
+            if not fresh and self.stands(name, served):
                 continue
-            source = self._tree.at.incoming_file(served.sha256)
-            if not self.came_in(served):
-                elsewhere = self.elsewhere(served)
-                if elsewhere is None:
-                    raise IntegrityFault(f"{name} vanished from {self._tree.shown}", code="tree-damaged")
-                copies.append(Move(name=name, served=served, source=elsewhere, is_copy=True))
+            source = self.place_of(served)
+            if not fresh and not self.came_in(served):
+                found = self.elsewhere(served) or elsewhere.get(served.sha256)
+                if found is None:
+                    lacking[name] = served
+                else:
+                    source = f"{self._folders[_PACKAGES]}/{found}"
+                    copies.append(Move(name=name, served=served, source=source, is_copy=True, came_in=False))
             elif served.sha256 in renames:
-                copies.append(Move(name=name, served=served, source=source, is_copy=True))
+                copies.append(Move(name=name, served=served, source=source, is_copy=True, came_in=True))
             else:
-                renames[served.sha256] = Move(name=name, served=served, source=source, is_copy=False)
-        return (*copies, *renames.values())  # what is renamed can't be copied any more
+                renames[served.sha256] = Move(name=name, served=served, source=source, is_copy=False, came_in=True)
+        return (*copies, *renames.values()), lacking  # what is renamed can't be copied any more
 
     def _note_names(self, files: Mapping[str, Served]) -> None:
         for name, served in files.items():
@@ -150,16 +145,15 @@ class Stock:
     def carry_out(self, move: Move) -> None:
         """One step. Raises IntegrityFault where the source changed under our hands."""
         tree = self._tree
-        target = tree.at.packages / move.name
         source = move.source
         if move.is_copy:
-            source = tree.at.incoming / f"{move.served.sha256}.copy.part"
-            self._copy(move.source, source, move.served)
-        else:
-            self._sizes[_INCOMING, move.served.sha256] = None
-        tree.disk.rename(source, target)
-        self._sizes[_PACKAGES, move.name] = move.served.size
-        self._vouch(_PACKAGES, move.name)
+            part = tree.at.incoming / f"{move.served.sha256}.copy.part"
+            self._copy(Path(source), part, move.served)
+            source = str(part)
+        tree.disk.rename(source, f"{self._folders[_PACKAGES]}/{move.name}")
+        self._nothing_stands = False
+        if tree.rotten:
+            tree.rotten.discard((_PACKAGES, move.name))
 
     def _copy(self, source: Path, target: Path, served: Served) -> None:
         digest = hashlib.sha256()
@@ -187,24 +181,14 @@ class Stock:
     def _size(self, folder: str, name: str) -> int | None:
         """The size of a regular file; None where there is none. A link is none."""
         try:
-            return self._sizes[folder, name]
-        except KeyError:
-            pass
-        present = self._present.get(folder)
-        if present is not None and name not in present:
-            return None  # not kept in mind: what is written later is noted
-        try:
             status = os.lstat(f"{self._folders[folder]}/{name}")
         except FileNotFoundError:
-            size = None
-        else:
-            size = status.st_size if stat.S_ISREG(status.st_mode) else None
-        self._sizes[folder, name] = size
-        return size
+            return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def _hashes(self, folder: str, name: str, served: Served) -> bool:
         """Whether that file has these bytes; a right answer is remembered while the tree is open."""
-        if (folder, name) in self._tree.sound:
+        if f"{folder}/{name} {served.sha256}" in self._tree.sound:
             return True
         digest = hashlib.sha256()
         path = (self._tree.at.packages if folder == _PACKAGES else self._tree.at.incoming) / name
@@ -214,9 +198,5 @@ class Stock:
         if digest.hexdigest() != served.sha256:
             self._tree.rotten.add((folder, name))
             return False
-        self._tree.sound.add((folder, name))
+        self._tree.sound.add(f"{folder}/{name} {served.sha256}")
         return True
-
-    def _vouch(self, folder: str, name: str) -> None:
-        self._tree.rotten.discard((folder, name))
-        self._tree.sound.add((folder, name))

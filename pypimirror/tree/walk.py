@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pypimirror.disk import FILE_MODE, FOLDER_MODE, disk_fault
@@ -17,6 +17,7 @@ from pypimirror.model.findings import Finding, Kind
 from pypimirror.tree.anatomy import File, Folder, Link, Part, is_remainder
 from pypimirror.tree.layout import is_package_path
 from pypimirror.tree.leftovers import Leftovers
+from pypimirror.tree.marks import Marks
 
 __all__ = ["REPAIR", "Walk", "remedy"]
 
@@ -36,32 +37,83 @@ def remedy(path: str) -> str:
 
 
 class Walk:
-    """One walk through the tree at *root*, where *parts* belong. ``to_hash`` are the files that look right outside.
+    """A walk through the tree at *root*, where *parts* belong. ``to_hash`` are the files that look right outside.
 
-    Modes are not judged where *modes* is False: file systems without links have none of their own.
+    What belongs into the folders *apart* is looked at later, in portions. Modes are not judged where *modes* is False:
+    file systems without links have none of their own.
     """
 
-    def __init__(self, root: Path, parts: Mapping[str, Part], leftovers: Leftovers, *, modes: bool) -> None:
+    def __init__(
+        self, root: Path, parts: Mapping[str, Part], leftovers: Leftovers, *, modes: bool, apart: Collection[str] = ()
+    ) -> None:
         self.findings: list[Finding] = []
+        self.missing: list[Finding] = []
         self.to_hash: list[tuple[str, File]] = []
         self._root = root
+        self._base = f"{root}{os.sep}"
         self._parts = parts
         self._leftovers = leftovers
         self._modes = modes
+        self._apart = {folder: Marks() for folder in apart}
+        self._counts = dict.fromkeys(self._apart, 0)
         self._seen: set[str] = set()
         self._closed: set[str] = set()
+        self._gone: set[str] = set()
         self._strangers: list[str] = []
         self._many_names: list[str] = []
 
     def run(self) -> None:
-        """Look at every entry. Raises OSError where the tree itself can't be listed."""
+        """Look at every entry but those of the folders apart. Raises OSError where the tree itself can't be listed."""
         status = self._root.stat()
         self._owner = status.st_uid
         if self._modes and status.st_mode & stat.S_IWOTH:
             self._wrong_mode(".", status.st_mode, "everybody can write into the tree")
         self._private = self._modes and status.st_mode & _OTHERS != _OTHERS
         self._walk("")
+        for folder in self._apart.keys() & self._seen - self._closed:
+            try:
+                os.scandir(self._base + folder).close()
+            except OSError as error:
+                self._unreadable(folder, error)
+        self._meet_apart()
         self._find_missing()
+
+    def look(self, parts: Mapping[str, Part]) -> None:
+        """Look at a portion of what belongs into the folders apart, with all that lies in the folders in it."""
+        self._parts, self._seen, self.to_hash = parts, set(), []
+        self._meet_apart()
+        self._find_missing()
+
+    def finish(self) -> None:
+        """Look for what else is in the folders apart; no folder itself is wrong for it."""
+        self._parts = {}
+        for folder, met in self._apart.items():
+            if folder in self._gone or folder in self._closed:
+                continue
+            with os.scandir(self._base + folder) as entries:
+                strange = sum(1 for _ in entries) != self._counts[folder]
+            if strange:
+                with os.scandir(self._base + folder) as entries:
+                    others = sorted((each for each in entries if each.name not in met), key=lambda each: each.name)
+                for entry in others:
+                    self._try(f"{folder}/{entry.name}", entry)
+
+    def _meet_apart(self) -> None:
+        """What of the parts stands directly in a folder apart: its name is known, so no folder is listed for it."""
+        for path, part in self._parts.items():
+            folder, _, name = path.rpartition("/")
+            if folder not in self._apart or folder in self._closed or folder in self._gone:
+                continue
+            try:
+                status = os.lstat(self._base + path)
+                if name not in self._apart[folder]:
+                    self._apart[folder].add(name)
+                    self._counts[folder] += 1
+                self._stands(path, status, part)
+            except FileNotFoundError:  # for ``_find_missing`` to tell
+                continue
+            except OSError as error:
+                self._unreadable(path, error)
 
     def oddities(self) -> list[str]:
         """What need not be wrong, and is worth a look."""
@@ -79,34 +131,38 @@ class Walk:
         return notes
 
     def _walk(self, folder: str) -> None:
-        with os.scandir(self._root / folder) as entries:
+        with os.scandir(self._base + folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
         for entry in ordered:
-            path = f"{folder}/{entry.name}" if folder else entry.name
-            try:
-                self._meet(path, entry)
-            except FileNotFoundError:  # it was there when the folder was listed
-                self._seen.discard(path)
-            except OSError as error:
-                self._closed.add(path)
-                fault = disk_fault(error, f"looking at {shown(path)}")
-                self.findings.append(Finding.of(fault, kind=Kind.UNREADABLE, path=shown(path)))
+            self._try(f"{folder}/{entry.name}" if folder else entry.name, entry)
 
-    def _meet(self, path: str, entry: os.DirEntry[str]) -> None:
-        part = self._parts.get(path)
-        if part is None:
-            self._account_for(path, entry)
-            return
-        self._seen.add(path)
-        self._look(path, entry, part)
-        if isinstance(part, Folder):
-            if entry.is_dir(follow_symlinks=False):
-                self._walk(path)
+    def _try(self, path: str, entry: os.DirEntry[str]) -> None:
+        try:
+            part = self._parts.get(path)
+            if part is None:
+                self._account_for(path, entry)
             else:
-                self._closed.add(path)
+                self._stands(path, entry.stat(follow_symlinks=False), part)
+        except FileNotFoundError:  # it was there when the folder was listed
+            self._seen.discard(path)
+        except OSError as error:
+            self._unreadable(path, error)
 
-    def _look(self, path: str, entry: os.DirEntry[str], part: Part) -> None:
-        status = entry.stat(follow_symlinks=False)
+    def _unreadable(self, path: str, error: OSError) -> None:
+        self._closed.add(path)
+        fault = disk_fault(error, f"looking at {shown(path)}")
+        self.findings.append(Finding.of(fault, kind=Kind.UNREADABLE, path=shown(path)))
+
+    def _stands(self, path: str, status: os.stat_result, part: Part) -> None:
+        self._seen.add(path)
+        self._look(path, status, part)
+        if isinstance(part, Folder):
+            if not stat.S_ISDIR(status.st_mode):
+                self._closed.add(path)
+            elif path not in self._apart:
+                self._walk(path)
+
+    def _look(self, path: str, status: os.stat_result, part: Part) -> None:
         if status.st_uid != self._owner:
             self._strangers.append(path)
         if isinstance(part, Link):
@@ -122,7 +178,7 @@ class Walk:
     def _look_at_link(self, path: str, status: os.stat_result, part: Link) -> None:
         if not stat.S_ISLNK(status.st_mode):
             self._changed(path, f"{_kind(status.st_mode)} stands where a link belongs")
-        elif (text := (self._root / path).readlink().as_posix()) != part.text:
+        elif (text := os.readlink(self._base + path).replace(os.sep, "/")) != part.text:  # noqa: PTH115 - thousands
             self._changed(path, f"the link leads to {shown(text)}, not to {part.text}")
 
     def _look_at_file(self, path: str, status: os.stat_result, part: File) -> None:
@@ -161,16 +217,17 @@ class Walk:
 
     def _find_missing(self) -> None:
         """What belongs here and was not met; of a folder that is gone, or can't be looked into, the folder alone."""
-        gone = set(self._closed)
+        gone = set(self._closed | self._gone)
         for path in sorted(self._parts.keys() - self._seen):
             part = self._parts[path]
             if path.rpartition("/")[0] in gone:
                 gone.add(path)
             elif not (isinstance(part, (File, Folder)) and part.optional):
                 gone.add(path)
-                self.findings.append(
+                self.missing.append(
                     Finding(kind=Kind.MISSING, path=path, message=f"{path} is missing", hint=remedy(path))
                 )
+        self._gone |= gone & self._apart.keys()
 
     def _changed(self, path: str, what: str) -> None:
         self.findings.append(

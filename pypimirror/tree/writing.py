@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -31,10 +31,11 @@ def ensure_folder(disk: Disk, path: Path) -> None:
         disk.make_folder(path)
 
 
-def write_new(disk: Disk, path: Path, data: bytes, *, time: int | None = None) -> None:
-    """A file that isn't there yet; on the medium after the next ``settle``."""
+def write_new(disk: Disk, path: Path, data: bytes | Iterable[bytes | memoryview], *, time: int | None = None) -> None:
+    """A file that isn't there yet, perhaps in pieces; on the medium after the next ``settle``."""
     with disk.create(path) as file:
-        disk.write(file, data)
+        for piece in [data] if isinstance(data, bytes) else data:
+            disk.write(file, piece)
         keep(disk, file)
     if time is not None:
         disk.set_time(path, time)
@@ -52,13 +53,16 @@ def keep_names(disk: Disk, folder: Path) -> None:
         disk.sync_folder(folder)
 
 
-def put(disk: Disk, path: Path, data: bytes, *, part: Path, time: int | None = None) -> None:
-    """A file that may be there already: written and synced as *part*, then renamed over it."""
+def put(
+    disk: Disk, path: Path, data: bytes | Iterable[bytes | memoryview], *, part: Path, time: int | None = None
+) -> None:
+    """A file that may be there already: written and synced as *part*, then renamed over it. *data* may be in pieces."""
     if part.exists():
         disk.remove(part)
     try:
         with disk.create(part) as file:
-            disk.write(file, data)
+            for piece in [data] if isinstance(data, bytes) else data:
+                disk.write(file, piece)
             disk.sync_file(file)
         if time is not None:
             disk.set_time(part, time)

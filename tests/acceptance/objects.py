@@ -6,7 +6,6 @@ there is forbidden, as for those who may not list. Types were given at the uploa
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import md5
@@ -15,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote_plus, urlsplit
 
 from tests.tree.clients import Site
+from tests.worlds import running
 
 __all__ = ["object_store"]
 
@@ -76,12 +76,5 @@ def object_store(tree: Path) -> Iterator[Site]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name for it
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield Site(f"http://127.0.0.1:{server.server_port}/", lambda: log)
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
+        yield Site(f"{address}/", lambda: log)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pypimirror.model import manifest_json
-from pypimirror.model.manifest import BuildRecord, Manifest
+from pypimirror.model.manifest import BuildRecord, BundledProject, Manifest
+from pypimirror.model.manifest_lists import FileList, parts_of
 from pypimirror.model.names import FileName, Sha256, parse_version
 from pypimirror.model.reading import Malformed
 from tests.bundle.making import chance, make, small, tiny
@@ -132,3 +133,19 @@ def test_what_is_not_canonical_is_refused_by_both(spoil: Callable[[bytes], bytes
     assert isinstance(thorough(data), Malformed)
     with pytest.raises(Malformed):
         manifest_json.parse(data)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_parts_of_files_are_found_without_decoding_them(seed: int) -> None:
+    """Whatever else is said of them, even where a text looks like what is looked for."""
+    first, *rest = make(chance(seed)).files or make(small()).files
+    texts = ['"size":1,', '"sha256":"' + "0" * 64 + '","size":1,', '\\"metadata":null,"project":"x","provenance":null,']
+    odd = replace(first, requires_dist=tuple(texts), languages=tuple(texts), yanked=texts[1], requires_python=texts[0])
+    for files in ((first, *rest), (odd, *rest), many().files):
+        manifest = replace(make(chance(seed)), files=files, resolutions=(), sets=())
+        projects = tuple(BundledProject(name=name) for name in sorted({file.project for file in files}))
+        read = quick(manifest_json.dump(replace(manifest, projects=projects)))
+        assert read is not None
+        assert isinstance(read.files, FileList)
+        assert list(parts_of(read.files)) == list(parts_of(files))
+        assert [part[:3] for part in parts_of(files)] == [(file.filename, file.sha256, file.size) for file in files]

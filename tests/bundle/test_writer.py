@@ -20,7 +20,7 @@ import pytest
 from pypimirror.bundle.layout import Kind
 from pypimirror.bundle.reader import open_bundle
 from pypimirror.bundle.writer import write_bundle
-from pypimirror.disk import Disk
+from pypimirror.disk import Disk, StrPath
 from pypimirror.errors import DiskFault, Incomplete, IntegrityFault
 from pypimirror.model import manifest_json
 from tests.bundle.making import layout_of, make, on_disk, packed, small
@@ -178,7 +178,7 @@ class Failing(Disk):
         if self.left == 0:
             raise self.error
 
-    def create(self, path: Path, *, mode: int = 0o644) -> BinaryIO:
+    def create(self, path: StrPath, *, mode: int = 0o644) -> BinaryIO:
         self._tick()
         return super().create(path, mode=mode)
 
@@ -190,7 +190,7 @@ class Failing(Disk):
         self._tick()
         super().sync_file(file)
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: StrPath, target: StrPath) -> None:
         self._tick()
         super().rename(source, target)
 

@@ -70,7 +70,7 @@ def test_status_tells_it_all_at_a_glance(program: Program, tree: Path) -> None:
         "by pypimirror 0",
         "for 3.12-linux",
         "evil 1.0: steals\\u001b[2J (here, ",
-        "Nothing to roll back to",
+        "'rollback --to' drops what is newer than one of: default-",
     ):
         assert told.replace("\\u001b", "\\x1b") in ran.out or told in ran.out, ran.out
     facts = program("status", "tree", "--json").json()
@@ -78,6 +78,7 @@ def test_status_tells_it_all_at_a_glance(program: Program, tree: Path) -> None:
     assert [each["name"] for each in facts["channels"]] == ["inside", "default"]
     assert [each["reason"] for each in facts["withdrawn"]] == ["steals\x1b[2J"]
     assert facts["rollback"] is None
+    assert facts["rollback_to"] == [facts["channels"][1]["bundles"][1]["name"]]
     assert facts["free"] > 0
 
 
@@ -159,6 +160,16 @@ def test_a_rollback_tells_which_bundle_goes(program: Program, tree: Path) -> Non
     facts = program("rollback", "tree", "--json").json()
     assert (facts["changed"], facts["dropped"], len(facts["back"])) == (True, [], 1)
     assert versions(tree, "app") == ["1.0", "2.0"]
+
+
+def test_a_rollback_to_a_bundle_drops_what_came_after_it(program: Program, tree: Path) -> None:
+    (older,) = program("status", "tree", "--json").json()["rollback_to"]
+    assert program("rollback", "tree", "--to", "default-nothing").code == 2
+    assert f"would serve {older} as the newest bundle" in program("rollback", "tree", "--to", older, "--dry-run").err
+    for words in ("serves", "served already"):
+        ran = program("rollback", "tree", "--to", older)
+        assert (ran.code, versions(tree, "app")) == (0, ["1.0"]), ran.err
+        assert f"tree: {words} {older} as the newest bundle of its channel: 3 files" in ran.err
 
 
 def test_prune_tells_sizes_first(program: Program, tree: Path) -> None:

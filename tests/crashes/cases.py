@@ -272,6 +272,10 @@ def _rollback(tree: Path, disk: Disk) -> None:
         upkeep.rollback(tree, now=NOW, disk=disk)
 
 
+def _rollback_to(tree: Path, disk: Disk) -> None:
+    upkeep.rollback(tree, now=NOW, to=ZEROTH.manifest.stem, disk=disk)
+
+
 def _prune(tree: Path, disk: Disk) -> None:
     upkeep.prune(tree, now=_LONG_AFTER, disk=disk)
 
@@ -295,9 +299,9 @@ def _no_gzip(tree: Path, disk: Disk) -> None:
 
 
 def _upkeep_cases(*, plain: bool) -> Iterable[Case]:
-    def prepare(world: Path, *, replace: bool, gzip: bool) -> None:
+    def prepare(world: Path, *, replace: bool, gzip: bool, third: bool) -> None:
         _world(world)
-        for name in ("zeroth", "tiny"):
+        for name in ("zeroth", "tiny", *(["second"] if third else ())):
             _take_in(
                 world, "tree", [name], plain=plain, disk=QuickDisk(), replace=channels("default") if replace else ()
             )
@@ -307,6 +311,7 @@ def _upkeep_cases(*, plain: bool) -> Iterable[Case]:
     cases: tuple[tuple[str, str, Callable[[Path, Disk], None]], ...] = (
         ("withdraw", "", _withdraw),
         ("rollback", "", _rollback),
+        ("rollback-to", "third", _rollback_to),
         ("prune", "replace", _prune),
         ("keep", "", _keep),
         ("clear", "", _clear),
@@ -316,7 +321,7 @@ def _upkeep_cases(*, plain: bool) -> Iterable[Case]:
     for name, before, run in cases:
         yield Case(
             f"{name}-{'plain' if plain else 'linked'}",
-            functools.partial(prepare, replace=before == "replace", gzip=before == "gzip"),
+            functools.partial(prepare, replace=before == "replace", gzip=before == "gzip", third=before == "third"),
             lambda world, disk, run=run: run(world / "tree", disk),  # type: ignore[misc]  # bound now
             "tree",
             plain,

@@ -24,6 +24,7 @@ CODES = {
 _OPERATIONS = (
     "create", "reopen", "write", "truncate", "sync_file", "sync_folder", "sync_all", "make_folder", "rename", "link",
     "symlink", "remove", "remove_folder", "set_time", "set_mode", "lock", "free",
+    "copy_into",
 )  # fmt: skip
 
 

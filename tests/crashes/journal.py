@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from pypimirror.disk import FILE_MODE, FOLDER_MODE
+from pypimirror.disk import FILE_MODE, FOLDER_MODE, StrPath
 from tests.tree.helpers import QuickDisk
 
 __all__ = ["ROOT", "Entry", "Inode", "Journal", "Place", "State", "lay_out", "scan", "set_names"]
@@ -266,7 +266,8 @@ class Journal(QuickDisk):
 
     # ---- the operations
 
-    def create(self, path: Path, *, mode: int = FILE_MODE) -> BinaryIO:
+    def create(self, path: StrPath, *, mode: int = FILE_MODE) -> BinaryIO:
+        path = Path(path)
         file = super().create(path, mode=mode)
         number = self._inode("file", mode)
         self._open.append((file, number))
@@ -284,6 +285,10 @@ class Journal(QuickDisk):
         old = self._live[number]
         self._live[number] = old + data
         self._tell("write", f"to {_name(file)}", Content(number, old + data, old + data[: len(data) // 2]))
+
+    def copy_into(self, file: BinaryIO, source: BinaryIO, size: int) -> int:  # noqa: ARG002 - the disk's signature
+        """The kernel moves nothing here: what is in a file must come by ``write``."""
+        return 0
 
     def truncate(self, file: BinaryIO) -> None:
         super().truncate(file)
@@ -307,7 +312,8 @@ class Journal(QuickDisk):
         super().make_folder(path, mode=mode)
         self._named("make_folder", (path, self._inode("folder", mode)))
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: StrPath, target: StrPath) -> None:
+        source, target = Path(source), Path(target)
         super().rename(source, target)
         self._named("rename", (source, None), (target, self._number(source)))
 

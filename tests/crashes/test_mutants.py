@@ -79,7 +79,8 @@ def test_a_sync_that_is_left_out_is_found(mutant: str, play: Playground, quick_f
 
 
 AFTER = "        tree.advance(contents)\n"  # in run: the swap is done
-MOVES = "    for move in moves.steps:\n        moves.stock.carry_out(move)\n"
+PRINTED = "    contents = self._print_projects(revision, stocking, lists)\n"
+PUBLISHED = "        contents = self._publish(revision, stocking)\n"
 
 STEPS: dict[str, tuple[str, ModuleType, str, tuple[tuple[str, str], ...]]] = {
     "swap-before-pages": (
@@ -124,13 +125,13 @@ STEPS: dict[str, tuple[str, ModuleType, str, tuple[tuple[str, str], ...]]] = {
     "old-files-go-before-the-swap": (
         "render-second-linked",
         publish,
-        "_Publication.run",
+        "_Publication._publish",
         (
             _then(
-                MOVES,
+                PRINTED,
                 "    for each in revision.projects.values():\n"
                 "        for name in (each.before.files.keys() if each.before else set()) - each.files.keys():\n"
-                "            tree.disk.remove(tree.at.packages / name)\n",
+                "            self._tree.disk.remove(self._tree.at.packages / name)\n",
             ),
         ),
     ),
@@ -138,7 +139,10 @@ STEPS: dict[str, tuple[str, ModuleType, str, tuple[tuple[str, str], ...]]] = {
         "render-second-plain",
         publish,
         "_Publication.run",
-        (_without(MOVES), _then(AFTER, "        for move in moves.steps:\n            moves.stock.carry_out(move)\n")),
+        (
+            (PUBLISHED, "        contents = self._publish(revision, None)\n"),
+            _then(AFTER, "        for share in self._shares(revision):\n            stocking.carry_out(share)\n"),
+        ),
     ),
     "plain-begun-without-a-mark": (
         "render-second-plain",

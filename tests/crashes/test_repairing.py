@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pypimirror.disk import Disk
 from pypimirror.repair import repair
+from pypimirror.tree import contents
 from tests.crashes.cases import A1, CASES, Case, Exhibit, Playground, exhibit, journal, served
 from tests.crashes.invariants import run_again
 from tests.crashes.journal import scan
 from tests.crashes.losses import EVERYTHING, left
-from tests.crashes.test_power import kills, power_losses
+from tests.crashes.test_power import kills, power_losses, recorded
 from tests.tree.helpers import NOW, QuickDisk
 
 
@@ -40,14 +42,20 @@ def _rot(tree: Path) -> None:
     (tree / "locks").unlink() if (tree / "locks").is_symlink() else _flip(next((tree / "locks").iterdir()))
 
 
-def _case(*, plain: bool) -> Case:
+def _lose(tree: Path) -> None:
+    """What the tree says of itself, and a page."""
+    Path(os.path.realpath(tree / "manifest.json")).unlink()
+    _flip(tree / "simple" / "a" / "index.html")
+
+
+def _case(rot: Callable[[Path], None], *, plain: bool) -> Case:
     kind = "plain" if plain else "linked"
     sound = CASES[f"render-second-{kind}"]
 
     def prepare(world: Path) -> None:
         sound.prepare(world)
         sound.run(world, QuickDisk())
-        _rot(world / "tree")
+        rot(world / "tree")
 
     def run(world: Path, disk: Disk) -> None:
         sources = [world / "medium" / name for name in ("first", "second")]
@@ -55,11 +63,11 @@ def _case(*, plain: bool) -> Case:
         assert repaired.findings == ()
         assert not repaired.forgot
 
-    return Case(f"repair-{kind}", prepare, run, "tree", plain)
+    return Case(f"{'recall' if rot is _lose else 'repair'}-{kind}", prepare, run, "tree", plain)
 
 
-CASE = {plain: _case(plain=plain) for plain in (False, True)}
-both_kinds = pytest.mark.parametrize("plain", [False, True], ids=["linked", "plain"])
+ALL = [_case(rot, plain=plain) for rot in (_rot, _lose) for plain in (False, True)]
+each_case = pytest.mark.parametrize("case", ALL, ids=str)
 
 
 def worse(found: Exhibit, world: Path) -> Iterator[str]:
@@ -75,11 +83,11 @@ def worse(found: Exhibit, world: Path) -> Iterator[str]:
             yield f"{path} is neither as it was nor mended"
 
 
-@both_kinds
+@each_case
 def test_a_kill_at_any_operation_makes_nothing_worse_and_a_rerun_finishes(
-    play: Playground, quick_folder: Path, tally: Counter[str], *, plain: bool
+    play: Playground, quick_folder: Path, tally: Counter[str], case: Case
 ) -> None:
-    found = exhibit(CASE[plain], quick_folder)
+    found = exhibit(case, quick_folder)
     assert found.served_before != found.served_after
     record = journal(found.case, play.laid_out(found.before))
     *_, (_, state) = record.states()
@@ -94,14 +102,37 @@ def test_a_kill_at_any_operation_makes_nothing_worse_and_a_rerun_finishes(
 
 
 @pytest.mark.slow
-@both_kinds
+@each_case
 def test_a_power_loss_at_any_operation_is_mended_by_a_rerun(
-    play: Playground, quick_folder: Path, tally: Counter[str], *, plain: bool
+    play: Playground, quick_folder: Path, tally: Counter[str], case: Case
 ) -> None:
-    found = exhibit(CASE[plain], quick_folder)
+    found = exhibit(case, quick_folder)
     record = journal(found.case, play.laid_out(found.before))
     for told, place in power_losses(record, seeds=1, brief=True):
         world = play.laid_out(place)
         tally["power-loss states"] += 1
         assert [*worse(found, world), *run_again(found, world)] == [], told
+        play.clear(world)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["render-second-linked", "withdraw-linked", "gzip-linked", "add-linked"])
+def test_what_a_tree_says_of_itself_is_recalled_whatever_lies_about_of_a_run_that_was_killed(
+    name: str, play: Playground, quick_folder: Path, tally: Counter[str]
+) -> None:
+    """Ledgers and pages of the next state may be there already: they are not taken for those that are served."""
+    found, record = recorded(play, name, quick_folder)
+    for told, place in kills(record):
+        world = play.laid_out(place)
+        tally["kill points"] += 1
+        word = Path(os.path.realpath(world / found.case.own / "manifest.json"))
+        said = contents.parse(word.read_bytes())
+        word.unlink()
+        repaired = repair(world / found.case.own, now=NOW, disk=QuickDisk())
+        again = contents.parse(word.read_bytes())
+        assert replace(again, channels=said.channels, withdrawn=said.withdrawn) == said, told
+        assert {(each.project, each.version) for each in again.withdrawn} == {
+            (each.project, each.version) for each in said.withdrawn
+        }, told
+        assert repaired.findings == (), told
         play.clear(world)

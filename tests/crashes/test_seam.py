@@ -21,7 +21,7 @@ MODULES = [
 OS_READS = {
     "DirEntry", "O_RDONLY", "PathLike", "SEEK_CUR", "SEEK_END", "SEEK_SET", "close", "cpu_count", "environ", "fdopen",
     "fsdecode", "fsencode", "fspath", "fstat", "getpid", "linesep", "listdir", "lstat", "name", "open", "path",
-    "pathsep", "readlink", "scandir", "sep", "stat", "stat_result", "strerror",
+    "pathsep", "read", "readlink", "scandir", "sep", "stat", "stat_result", "strerror",
 }  # fmt: skip
 """What of ``os`` may be used: it looks, and changes nothing. ``open`` only with flags that have a name; these are
 among the constants here, or a string after ``O_`` that is no flag for writing."""
@@ -41,6 +41,7 @@ CHANGING = {
 """Methods that change something, of paths, files and ``Disk``; they may be called on a disk alone."""
 
 EXEMPT = {
+    ("long_page.py", "page.writelines(self._pieces(head, tail, old))"): "a buffer in memory",
     ("writer.py", "target.flush()"): "standard output, whoever reads it",
     ("writer.py", "packing.write(part.file)"): "a method of ours, which writes through the disk",
     ("writer.py", "packing.write(target)"): "the same",

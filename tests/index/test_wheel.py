@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import struct
 import zipfile
@@ -303,3 +304,73 @@ def test_a_list_of_members_beyond_the_bound_is_refused() -> None:
     huge = _patched(good, len(good) - 10, struct.pack("<LL", 0x7FFFFFFF, 0))
     with pytest.raises(zips.BadZip, match="too long"):
         zips.central(zips.Reader(io.BytesIO(huge)))
+
+
+# ---- the quick ways find what the thorough ones find -----------------------------------------------------------------
+
+
+def _verdict(check: Callable[[], object]) -> str:
+    try:
+        check()
+    except zips.BadZip as fault:
+        return str(fault)
+    return "fine"
+
+
+def _one_by_one(data: bytes) -> None:
+    archive = zips.Reader(io.BytesIO(data))
+    for entry in zips.central(archive):
+        zips.check_local(archive, entry)
+
+
+def _at_once(data: bytes) -> None:
+    archive = zips.Reader(io.BytesIO(data))
+    zips.check_all(archive, zips.central(archive))
+
+
+@pytest.mark.parametrize("bits", [0x01, 0x80, 0xFF])
+def test_headers_looked_at_together_are_judged_as_one_by_one_whatever_byte_is_wrong(bits: int) -> None:
+    data = make_zip([("a/b.py", b"x" * 10), ("c", b""), *_members()[-1:]])
+    verdicts = set()
+    for position in range(len(data)):
+        wrong = bytearray(data)
+        wrong[position] ^= bits
+        verdict = _verdict(lambda: _at_once(bytes(wrong)))  # noqa: B023 - called at once
+        assert verdict == _verdict(lambda: _one_by_one(bytes(wrong))), position  # noqa: B023 - called at once
+        verdicts.add(verdict)
+    assert len(verdicts) > 5
+
+
+NAMES = ("a", "a/", "/a", "..", "a/..", "a..b", "c:x", "b:", "a\\b", "a/b", "\0", "", "x\n", "\ny", "/", "./a", "é")
+
+
+@pytest.mark.parametrize("first", NAMES)
+def test_names_that_look_plain_together_are_plain_one_by_one(first: str) -> None:
+    found = set()
+    for second in NAMES:
+        names = ["m.py", first, second, "z/z.py"]
+        found.add(plain := len(set(names)) == len(names) and wheel._is_plain(names))
+        if plain:
+            wheel._check_names(names)
+            assert {wheel._plain(name) for name in names if not name.endswith("/")} == set(names)
+    assert found == ({True, False} if first in ("a", "a/b", "é") else {False})
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["a/b.py,sha256=x,3", "c.py,,"],
+        ["a,b", "", "c"],
+        ['"a,b",sha256=x,3', "c,,"],
+        ['"a""b",,', "c,,"],
+        ["a\\b,,", "./c,,"],
+        [",,", "a/,,"],
+        ["\ufeffa,,"],
+        ["a\x0cb,,", "a\x1eb,,", "a\u2028b,,"],
+    ],
+)
+def test_a_record_without_quotes_is_read_as_csv_reads_it(rows: list[str], end: str) -> None:
+    text = end.join([*rows, ""])
+    plain = {wheel._plain(row[0]) for row in csv.reader(io.StringIO(text, newline="")) if row and row[0]}
+    assert wheel._listed(text.encode("utf-8-sig")) == plain

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import multiprocessing
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,11 +56,36 @@ def test_what_was_kept_comes_back(cache: Cache) -> None:
     assert cache.listing("https://index.example/simple/other/") is None
 
 
+def test_what_a_file_has_passed_is_kept_with_its_metadata_and_comes_back_for_just_that(cache: Cache) -> None:
+    key = metadata_key(file=SHA256, source="")
+    place = cache.keep_metadata(key, b"Name: demo\n", passed="gate-2 demo.whl")
+    assert place.read_bytes().endswith(b"\nName: demo\n")
+    assert cache.metadata(key) == b"Name: demo\n"
+    assert cache.passed(key, "gate-2 demo.whl") == (place, b"Name: demo\n")
+    assert cache.passed(key, "gate-3 demo.whl") is None
+    assert cache.passed(key, "gate-2 other.whl") is None
+    place.write_bytes(place.read_bytes().replace(b"gate-2", b"gate-3"))  # meddled with
+    assert cache.passed(key, "gate-3 demo.whl") is None
+    assert not place.exists()
+    cache.keep_metadata(key, b"Name: demo\n")
+    assert cache.passed(key, "gate-2 demo.whl") is None
+
+
+def test_a_folder_that_is_taken_away_meanwhile_is_made_again(cache: Cache) -> None:
+    for _ in range(2):
+        place = put(cache)
+        cache.keep_metadata("key", b"x")
+        shutil.rmtree(cache.folder / "temp")
+        shutil.rmtree(place.parent)
+    cache.keep_metadata("key", b"y")
+    assert cache.metadata("key") == b"y"
+
+
 def test_a_file_is_kept_under_its_hash(cache: Cache) -> None:
     place = put(cache)
     assert cache.file(SHA256) == place
     assert place.read_bytes() == DATA
-    assert contents(cache) == [f"files-v1/{SHA256[:2]}/{SHA256}"]
+    assert contents(cache) == [f"files-v2/{SHA256[0]}/{SHA256}"]
 
 
 @pytest.mark.parametrize("position", [0, 100, len(DATA) - 1])
@@ -99,7 +125,7 @@ def test_a_partial_transfer_stays_for_the_next_one(cache: Cache) -> None:
         assert digests.hexdigest("md5") == hashlib.md5(DATA, usedforsecurity=False).hexdigest()
         partial.commit(SHA256)
     assert cache.file(SHA256) is not None
-    assert contents(cache) == [f"files-v1/{SHA256[:2]}/{SHA256}"]
+    assert contents(cache) == [f"files-v2/{SHA256[0]}/{SHA256}"]
 
 
 def test_a_partial_transfer_without_a_hash_is_not_kept(cache: Cache) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import importlib.util
 import socket
 import ssl
 import subprocess
@@ -12,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +21,10 @@ from pypimirror.net.gates import Gate
 from tests.fakes import server as fake
 from tests.fakes.server import Body, FakeServer
 from tests.net.helpers import QUICK, settings_for
+from tests.worlds import environment
 
 Talk = Callable[[socket.socket], None]
 HOSTS = frozenset({"index.example", "127.0.0.1"})
-SOCKSIO = importlib.util.find_spec("socksio") is not None
 
 
 @contextlib.contextmanager
@@ -326,14 +326,28 @@ def test_a_proxy_that_speaks_tls_and_says_nothing_is_given_up(
         client.get("https://index.example/x", limit=9)
 
 
-@pytest.mark.skipif(SOCKSIO, reason="the package socksio is installed")
-def test_a_socks_proxy_without_the_package_for_it_is_told() -> None:
-    proxy = "socks5://127.0.0.1:9"
-    with Client(settings_for(proxy=proxy)) as client, pytest.raises(IndexFault, match="the package socksio"):
+WITHOUT_SOCKSIO = """
+import sys
+sys.modules["socksio"] = None
+from tests.net.helpers import settings_for
+from pypimirror.errors import IndexFault
+from pypimirror.net.client import Client
+with Client(settings_for(proxy="socks5://127.0.0.1:9")) as client:
+    try:
         client.get("https://index.example/x", limit=9)
+    except IndexFault as fault:
+        print(fault, fault.hint)
+"""
 
 
-@pytest.mark.skipif(not SOCKSIO, reason="the package socksio is not installed, which httpx wants for SOCKS")
+def test_a_socks_proxy_without_the_package_for_it_is_told(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SOCKSIO], env=environment(tmp_path), capture_output=True, text=True, check=True
+    ).stdout
+    assert "wants the package socksio" in told
+    assert "pip install socksio" in told
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_socks_proxy_is_asked_to_find_the_host(certificate: ssl.SSLContext, scheme: str) -> None:
     seen: list[bytes] = []

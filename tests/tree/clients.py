@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds import ROOT
+from tests.worlds import ROOT, running
 
 __all__ = [
     "EXPECTED",
@@ -147,14 +147,8 @@ def http_server(folder: Path) -> Iterator[Site]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder)))
     log: list[str] = []
     server.log = log  # type: ignore[attr-defined]  # for the handler
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield Site(f"http://127.0.0.1:{server.server_port}/", lambda: log)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server) as address:
+        yield Site(f"{address}/", lambda: log)
 
 
 @contextmanager

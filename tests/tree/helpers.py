@@ -222,11 +222,15 @@ class MemoryBundle:
         for each in sorted(self.samples, key=lambda each: each.file.filename):
             if each.file.filename in self.left_out:
                 continue
-            yield MemoryMember(SimpleNamespace(path=each.file.path), each.data)
+            yield _member(each.file.path, each.data)
             if each.metadata is not None:
-                yield MemoryMember(SimpleNamespace(path=f"{each.file.path}.metadata"), each.metadata)
+                yield _member(f"{each.file.path}.metadata", each.metadata)
             if each.provenance is not None:
-                yield MemoryMember(SimpleNamespace(path=each.file.provenance_path), each.provenance)
+                yield _member(each.file.provenance_path, each.provenance)
+
+
+def _member(path: str, data: bytes) -> MemoryMember:
+    return MemoryMember(SimpleNamespace(path=path, sha256=sha256(data), size=len(data)), data)
 
 
 def bundle(*samples: Sample, left_out: Iterable[str] = (), **manifest: Any) -> MemoryBundle:
@@ -345,7 +349,7 @@ def snapshot(root: Path) -> dict[str, bytes]:
 
 _CHANGING = (
     "create", "write", "sync_file", "sync_folder", "sync_all", "make_folder", "rename", "link", "symlink", "remove",
-    "remove_folder", "remove_tree", "set_time", "set_mode",
+    "remove_folder", "remove_tree", "set_time", "set_mode", "copy_into",
 )  # fmt: skip
 
 

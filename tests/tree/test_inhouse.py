@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import zipfile
@@ -374,3 +375,31 @@ def test_what_is_no_tree_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UsageFault) as caught:
             adding(files[0], files, dry_run=dry_run)
         assert caught.value.code == "not-a-tree"
+
+
+class _Stubborn(QuickDisk):
+    """A disk on which no manifest that came in can be removed."""
+
+    def remove(self, path: Path) -> None:
+        if path.parent.name == "incoming" and path.suffix == ".json":
+            raise OSError(errno.EIO, "Input/output error")
+        super().remove(path)
+
+
+def test_what_can_t_be_cleared_away_afterwards_is_a_note_and_the_next_run_does_it(tmp_path: Path, tree: Path) -> None:
+    """The files are served: to say that it failed would be wrong."""
+    notes: list[str] = []
+
+    class Listening(Reporter):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    (first, second) = dist(tmp_path, make_wheel("corp", "1.0"), make_wheel("corp", "2.0"))
+    added = add(tree, [first], now=NOW, reporter=Listening(), disk=_Stubborn())
+    assert added.published is not None
+    assert served(tree, "corp") == [first.name]
+    assert any("the next 'add' removes the rest" in each for each in notes)
+    assert [*(tree / ".pypimirror" / "incoming").glob("*.json")]
+    adding(tree, [second], now=NOW + 1)
+    assert served(tree, "corp") == [first.name, second.name]
+    assert [*(tree / ".pypimirror" / "incoming").iterdir()] == []

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from pypimirror.disk import Disk
+from pypimirror.disk import Disk, StrPath
 from pypimirror.errors import DiskFault, Incomplete, IntegrityFault, PolicyFault, UsageFault
 from pypimirror.tree.folder import open_tree
 from pypimirror.tree.importing import import_bundle
+from pypimirror.tree.stocking import missing_of
 from tests.tree.helpers import (
     NOW,
     FaultyDisk,
     MemoryBundle,
+    QuickDisk,
     bundle,
     channels,
     check_tree,
@@ -128,7 +130,7 @@ def test_a_delta_may_leave_out_what_the_tree_has_even_under_another_name(tmp_pat
     delta = bundle(A1, B1, twin, sequence=NEW, left_out=[A1.file.filename, B1.file.filename])
     with open_tree(tmp_path / "tree") as tree:
         imported = import_bundle(tree, delta)
-    assert (imported.missing, imported.files) == ((), 2)
+        assert (missing_of(tree, delta.manifest), imported.files) == ((), 2)
     render(tmp_path / "tree", MemoryBundle(delta.manifest, delta.samples, delta.left_out))
     assert check_tree(tmp_path / "tree") == []
 
@@ -142,7 +144,8 @@ def test_an_unpublished_bundle_finds_what_a_published_one_took_out_of_incoming(t
     render(tree, bundle(B1_CP313))
     with open_tree(tree) as opened:
         rest = MemoryBundle(waiting.manifest, waiting.samples, frozenset([B1_CP312.file.filename]))
-        assert import_bundle(opened, rest).missing == ()
+        import_bundle(opened, rest)
+        assert missing_of(opened, rest.manifest) == ()
 
 
 @both_kinds
@@ -360,6 +363,23 @@ def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path) -> N
         render(tmp_path / "tree", FIRST, disk=SmallDisk())
     assert caught.value.code == "disk-full"
     assert published_files(tmp_path / "tree") == set()
+
+
+def test_a_file_that_vanishes_while_files_are_put_in_place_is_named_and_nothing_is_published(tmp_path: Path) -> None:
+    class Thief(QuickDisk):
+        def rename(self, source: StrPath, target: StrPath) -> None:
+            if Path(target).name == C1.file.filename:
+                Path(source).unlink()
+            super().rename(source, target)
+
+    render(tmp_path / "tree", FIRST)
+    before = snapshot(tmp_path / "tree")
+    with pytest.raises(IntegrityFault, match=f"{C1.file.filename} vanished") as caught:
+        render(tmp_path / "tree", SECOND, disk=Thief())
+    assert caught.value.code == "tree-damaged"
+    assert snapshot(tmp_path / "tree") == before
+    render(tmp_path / "tree", SECOND)
+    assert check_tree(tmp_path / "tree") == []
 
 
 def test_where_no_link_can_be_made_plain_is_recommended(tmp_path: Path) -> None:

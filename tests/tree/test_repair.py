@@ -13,12 +13,17 @@ import pytest
 
 from pypimirror.bundle.writer import write_bundle
 from pypimirror.closed import verify
-from pypimirror.errors import BusyFault, IntegrityFault, UsageFault
+from pypimirror.errors import BusyFault, IntegrityFault, PypimirrorError, UsageFault
 from pypimirror.model.findings import Kind, Report
 from pypimirror.repair import Repaired, repair
 from pypimirror.tree import contents as contents_of_tree
 from pypimirror.tree.contents import Served
 from pypimirror.tree.folder import open_tree
+from pypimirror.tree.importing import import_bundle
+from pypimirror.tree.layout import ledger_file
+from pypimirror.tree.publish import publish
+from pypimirror.tree.revise import Edit
+from pypimirror.upkeep import rollback, withdraw
 from tests.crashes.cases import sources
 from tests.tree.helpers import (
     NOW,
@@ -283,15 +288,135 @@ def test_a_record_of_what_was_served_before_is_given_up(
     assert {finding.kind for finding in verify(tree).findings} <= {Kind.UNSOLVABLE, Kind.EXTRA}
 
 
+# ---- the tree's own word --------------------------------------------------------------------------------------------
+
+
+def word(tree: Path) -> Path:
+    """What the tree says of itself, where it stands."""
+    return Path(os.path.realpath(tree / "manifest.json"))
+
+
+def forged(path: Path) -> None:
+    path.write_bytes(b"{}")
+
+
+@pytest.mark.parametrize("rot", [gone, forged, cut, linked])
+@both_kinds
+def test_the_tree_s_own_word_is_recalled_where_all_else_proves_it(
+    made: Callable[[bool], Path], rot: Callable[[Path], None], *, plain: bool
+) -> None:
+    tree = made(plain)
+    served, record = snapshot(tree), word(tree)
+    said = contents_of_tree.parse(record.read_bytes())
+    rot(record)
+    name = record.relative_to(tree.resolve()).as_posix()
+    told = mend(tree, dry_run=True)
+    assert told.mended == (name,)
+    assert record.is_symlink() or not record.exists() or b"pages" not in record.read_bytes() or rot is cut
+    repaired = mend(tree)
+    assert (repaired.mended, repaired.findings, repaired.anew, repaired.forgot) == ((name,), (), False, False)
+    assert any("made again" in note for note in repaired.notes)
+    again = contents_of_tree.parse(word(tree).read_bytes())
+    assert replace(again, channels=said.channels) == said
+    assert again.channels == channels("inside", "default")  # as they lie, whether a person said so or not
+    assert {**snapshot(tree), "manifest.json": b""} == {**served, "manifest.json": b""}
+    assert only_unsolvable(verify(tree))
+    rollback(tree, now=NOW + 2000, disk=QuickDisk())
+    assert only_unsolvable(verify(tree))
+
+
+@both_kinds
+def test_what_rotted_beside_the_tree_s_own_word_is_mended_as_ever(
+    tmp_path: Path, made: Callable[[bool], Path], *, plain: bool
+) -> None:
+    tree = made(plain)
+    gone(word(tree))
+    gone(tree / ".pypimirror" / "manifests" / f"{SECOND.digest}.json")
+    flipped(tree / WHEEL.replace("1.0", "2.0"))
+    flipped(tree / "simple" / "a" / "index.html")
+    with pytest.raises(IntegrityFault, match="missing"):
+        mend(tree)
+    repaired = mend(tree, *tars(tmp_path))
+    assert repaired.findings == ()
+    assert only_unsolvable(verify(tree))
+
+
+@both_kinds
+def test_rules_are_recalled_from_what_they_made(tmp_path: Path, *, plain: bool) -> None:
+    """Withdrawals, mixed channels and compressed pages: they show, but for the reasons."""
+    tree = tmp_path / "tree"
+    upper = bundle(fake("b-2.0-py3-none-any.whl"), channel="inside", sequence=NEWEST)
+    render(tree, FIRST, SECOND, plain=plain)
+    withdraw(tree, {(A1.file.project, A1.file.version)}, reason="a hole", now=NOW, disk=QuickDisk())
+    edit = Edit(bundles=(upper.digest,), channels=channels("inside"), gzip=True, mix=[B1.file.project])
+    with open_tree(tree, disk=QuickDisk()) as opened:
+        import_bundle(opened, upper)
+        publish(opened, now=NOW, edit=edit)
+    said = contents_of_tree.parse(word(tree).read_bytes())
+    gone(word(tree))
+    assert mend(tree).findings == ()
+    again = contents_of_tree.parse(word(tree).read_bytes())
+    assert replace(again, channels=said.channels) == said
+
+    withdraw(tree, {(A2.file.project, A2.file.version)}, reason="another", now=NOW, disk=QuickDisk())
+    gone(word(tree))
+    repaired = mend(tree)
+    assert repaired.findings == ()
+    assert any("a 2.0" in note and "nobody knows why" in note for note in repaired.notes)
+    again = contents_of_tree.parse(word(tree).read_bytes())
+    assert [(each.version, each.reason) for each in again.withdrawn][:1] == [(A1.file.version, "a hole")]
+    assert again.withdrawn[1].version == A2.file.version
+    render(tree, SECOND, now=NOW + 3000)
+    assert "a-2.0" not in (tree / "simple" / "a" / "index.html").read_text()
+
+
 @both_kinds
 def test_the_tree_s_own_word_is_not_guessed(made: Callable[[bool], Path], *, plain: bool) -> None:
-    """Withdrawals and rules stand nowhere else."""
+    """Where a ledger or the landing page is lost as well, nothing proves what the rules were."""
     tree = made(plain)
-    Path(os.path.realpath(tree / "manifest.json")).write_bytes(b"{}")
+    forged(word(tree))
+    page = Path(os.path.realpath(tree / "index.html"))
+    data = page.read_bytes()
+    page.write_bytes(data.replace(b"inside", b"insida"))
     with pytest.raises(IntegrityFault) as caught:
         mend(tree)
     assert caught.value.code == "tree-damaged"
     assert "new folder" in caught.value.hint
+    page.write_bytes(data)
+    ledgers = sorted((tree / ".pypimirror" / "ledger").iterdir(), key=lambda path: path.read_bytes().count(b"inside"))
+    gone(ledgers[-1])
+    with pytest.raises(IntegrityFault):
+        mend(tree)
+    assert word(tree).read_bytes() == b"{}"
+
+
+@both_kinds
+def test_a_tree_in_which_nothing_is_published_is_told_as_such(tmp_path: Path, *, plain: bool) -> None:
+    with open_tree(tmp_path / "tree", plain=plain, disk=QuickDisk()):
+        pass
+    with pytest.raises(PypimirrorError) as caught:
+        mend(tmp_path / "tree")
+    assert caught.value.code == "nothing-published"
+
+
+def test_a_plain_tree_that_was_cut_short_knows_what_it_served_before(made: Callable[[bool], Path]) -> None:
+    """When its ``manifest.json`` was new, what it replaced had not come to be called ``previous.json``."""
+    tree = made(True)
+    inside = tree / ".pypimirror"
+    (inside / "previous.json").rename(inside / "unfinished")
+    ledgers = sorted((inside / "ledger").iterdir())
+    assert not mend(tree).forgot
+    assert sorted((inside / "ledger").iterdir()) == ledgers
+    before = contents_of_tree.parse((inside / "unfinished").read_bytes())
+    of_before = next(inside / "ledger" / ledger_file(shard, each.sha256) for shard, each in before.ledger.items())
+    flipped(of_before)
+    assert of_before.relative_to(tree).as_posix() in mend(tree).mended
+    forged(inside / "unfinished")
+    repaired = mend(tree)
+    assert repaired.forgot
+    with open_tree(tree, disk=QuickDisk()) as opened:
+        assert not opened.previous.is_published
+    assert (inside / "unfinished").exists()  # the next run looks at every page still
 
 
 @both_kinds

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
 
+from pypimirror.disk import StrPath
 from pypimirror.errors import PolicyFault
 from pypimirror.tree.lists import bundle_members
 from pypimirror.tree.revise import Edit
@@ -152,9 +153,9 @@ class Watched(QuickDisk):
         self.tree = tree
         self.named: list[str] = []
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: StrPath, target: StrPath) -> None:
         super().rename(source, target)
-        self.named.append(target.relative_to(self.tree).as_posix())
+        self.named.append(Path(target).relative_to(self.tree).as_posix())
 
 
 @pytest.mark.parametrize("kind", EACH)

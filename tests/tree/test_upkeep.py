@@ -280,6 +280,25 @@ def test_another_channel_keeps_what_one_takes_back(tmp_path: Path) -> None:
     whole(tree, unsolvable=True)
 
 
+# ---- channels -------------------------------------------------------------------------------------------------------
+
+
+@both_kinds
+def test_the_landing_page_leads_to_the_index_of_each_of_several_channels(tmp_path: Path, *, plain: bool) -> None:
+    """But where there are none: without links."""
+    tree = tmp_path / "tree"
+
+    def shown() -> list[str]:
+        return [link["href"] for link in links(tree / "index.html") if link["href"].startswith("channels/")]
+
+    render(tree, FIRST, plain=plain)
+    assert shown() == []
+    render(tree, OTHERS, now=NOW + 1)
+    assert shown() == ([] if plain else ["channels/default/simple/", "channels/team-b/simple/"])
+    assert all((tree / each / "index.html").is_file() for each in shown())
+    whole(tree)
+
+
 # ---- rollback -------------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +319,54 @@ def test_a_rollback_serves_what_was_served_and_a_second_one_undoes_it(tmp_path: 
         assert snapshot(tree) == expected
         whole(tree)
     assert times == sorted(set(times))  # or servers say "not modified"
+
+
+@both_kinds
+def test_a_channel_can_be_served_as_it_was_with_an_older_bundle(tmp_path: Path, *, plain: bool) -> None:
+    """Two bundles back, with another channel in between, which stays."""
+    tree = tmp_path / "tree"
+    third = made(wheel("app", "3.0"), sequence=JANUARY)
+    render(tree, FIRST, OTHERS, plain=plain, channels=channels("default", "team-b"))
+    before = snapshot(tree)
+    render(tree, SECOND, now=NOW + 1)
+    render(tree, third, now=NOW + 2)
+    newest = snapshot(tree)
+    looked = rollback(tree, now=NOW + 3, to=FIRST.manifest.stem, dry_run=True)
+    assert [each.digest for each in looked.dropped] == [SECOND.digest, third.digest]
+    assert snapshot(tree) == newest
+    done = rollback(tree, now=NOW + 3, to=FIRST.manifest.stem)
+    assert (done.dropped, done.back) == (looked.dropped, ())
+    assert snapshot(tree) == before
+    whole(tree)
+    again = rollback(tree, now=NOW + 4, to=FIRST.manifest.stem)
+    assert again.published is not None
+    assert (again.published.changed, again.dropped) == (False, ())
+    rollback(tree, now=NOW + 5)
+    assert snapshot(tree) == newest
+    whole(tree)
+
+
+@both_kinds
+def test_going_back_to_a_bundle_brings_nothing_back_that_a_newer_one_withdrew(tmp_path: Path, *, plain: bool) -> None:
+    tree = tmp_path / "tree"
+    render(tree, FIRST, plain=plain)
+    render(tree, CLEANER, now=NOW + 1)
+    render(tree, made(wheel("app", "3.0"), sequence=JANUARY), now=NOW + 2)
+    done = rollback(tree, now=NOW + 3, to=FIRST.manifest.stem)
+    assert [(each.project, str(each.version), each.reason) for each in done.withdrawn] == [
+        ("evil", "1.0", "steals passwords")
+    ]
+    assert (versions(tree, "app"), versions(tree, "evil")) == (["1.0"], [])
+    assert "evil-1.0" not in stored(tree)
+    whole(tree, unsolvable=True)
+
+
+def test_a_bundle_that_is_not_served_can_t_be_gone_back_to(tmp_path: Path) -> None:
+    render(tmp_path / "tree", FIRST)
+    with pytest.raises(UsageFault, match=SECOND.manifest.stem) as caught:
+        rollback(tmp_path / "tree", now=NOW, to=SECOND.manifest.stem)
+    assert caught.value.code == "no-such-bundle"
+    assert FIRST.manifest.stem in caught.value.hint
 
 
 def test_nothing_to_roll_back_to_is_said(tmp_path: Path) -> None:
