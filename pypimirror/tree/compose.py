@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pypimirror.errors import PolicyFault
 from pypimirror.model.manifest import BundledFile, BundledProject
 from pypimirror.model.names import FileName, Label, NormalizedName, Sha256, Version
-from pypimirror.tree.slices import Accepted, Slice, Source, in_order, slices_of
+from pypimirror.tree.slices import Accepted, MadeByName, Slice, Source, in_order, slices_of
 
 __all__ = [
     "Accepted",
@@ -173,11 +173,11 @@ def composing(
     return Composition(channels=order, bundles=tuple(ranked), layers=_Layers(names, cuts, rules))
 
 
-class _Layers(Mapping[NormalizedName, Layers]):
+class _Layers(MadeByName[Layers]):
     def __init__(
         self, names: Iterable[NormalizedName], cuts: Sequence[Mapping[NormalizedName, Slice]], rules: Rules
     ) -> None:
-        self._names = dict.fromkeys(sorted(names))
+        super().__init__(sorted(names))
         self._cuts = cuts
         self._rules = rules
 
@@ -187,15 +187,6 @@ class _Layers(Mapping[NormalizedName, Layers]):
         if layers is None:
             raise KeyError(name)
         return layers
-
-    def __iter__(self) -> Iterator[NormalizedName]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
 
 
 def layer_order(stated: Iterable[Label], present: Collection[Label]) -> tuple[Label, ...]:

@@ -5,7 +5,7 @@ Only projects that a bundle which comes or goes names, or that a rule is about, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pypimirror.errors import PolicyFault, UsageFault
@@ -27,6 +27,7 @@ from pypimirror.tree.folder import Tree
 from pypimirror.tree.ledger import Entry
 from pypimirror.tree.lists import summary
 from pypimirror.tree.shards import in_shards
+from pypimirror.tree.slices import MadeByName
 
 __all__ = ["NOTHING", "Edit", "Revised", "Revising", "Revision", "revise", "rules_of"]
 
@@ -125,7 +126,7 @@ def revise(tree: Tree, edit: Edit, load: Callable[[Sha256], Accepted], *, everyt
     return Revision(contents=following, projects=projects, loaded=loaded, everything=everything)
 
 
-class Revising(Mapping[NormalizedName, Revised]):
+class Revising(MadeByName[Revised]):
     """The projects that change, shard by shard; each is composed when it is asked for, and few are remembered.
 
     *cuts* are the bundles that come, *bundles* all that stay. What asks raises PolicyFault, IntegrityFault, OSError.
@@ -141,7 +142,7 @@ class Revising(Mapping[NormalizedName, Revised]):
         rules: Rules,
     ) -> None:
         self._tree = tree
-        self._names = dict.fromkeys(name for _, several in in_shards(names) for name in several)
+        super().__init__(name for _, several in in_shards(names) for name in several)
         self._cuts = cuts
         self._bundles = bundles
         self._rules = rules
@@ -180,15 +181,6 @@ class Revising(Mapping[NormalizedName, Revised]):
         while self._size > _REMEMBERED and len(self._made) > 1:
             oldest = next(iter(self._made))
             self._size -= _weight(self._made.pop(oldest))
-
-    def __iter__(self) -> Iterator[NormalizedName]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
 
 
 def _weight(revised: Revised) -> int:

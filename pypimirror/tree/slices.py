@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -13,9 +14,11 @@ from pypimirror.model.manifest_lists import files_of
 from pypimirror.model.names import FileName, Label, NormalizedName, Sha256, Version
 from pypimirror.model.plan import Pin
 
-__all__ = ["Accepted", "Cuts", "Slice", "Source", "in_order", "slices_of"]
+__all__ = ["Accepted", "Cuts", "MadeByName", "Slice", "Source", "in_order", "slices_of"]
 
 _REMEMBERED = 512  # files
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +62,23 @@ class Slice:
     withdrawn: frozenset[Version] = frozenset()
 
 
-class Cuts(Mapping[NormalizedName, Slice]):
+class MadeByName(Mapping[NormalizedName, T], Generic[T]):
+    """A mapping whose *names* are known, in their order, and whose values are made when they are asked for."""
+
+    def __init__(self, names: Iterable[NormalizedName]) -> None:
+        self._names = dict.fromkeys(names)
+
+    def __iter__(self) -> Iterator[NormalizedName]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+
+class Cuts(MadeByName[Slice]):
     """What a bundle says of each project that it names; a slice is made when it is asked for."""
 
     def __init__(self, accepted: Accepted) -> None:
@@ -74,7 +93,7 @@ class Cuts(Mapping[NormalizedName, Slice]):
         for each in manifest.withdrawn:
             self._withdrawn.setdefault(each.project, set()).add(each.version)
         self._made: dict[NormalizedName, Slice] = {}
-        self._names = dict.fromkeys([*self._said, *sorted(self._withdrawn.keys() - self._said.keys())])
+        super().__init__([*self._said, *sorted(self._withdrawn.keys() - self._said.keys())])
 
     def __getitem__(self, name: NormalizedName) -> Slice:
         if name not in self._names:
@@ -93,15 +112,6 @@ class Cuts(Mapping[NormalizedName, Slice]):
             exact=frozenset(self._exact.get(name, ())),
             withdrawn=frozenset(self._withdrawn.get(name, ())),
         )
-
-    def __iter__(self) -> Iterator[NormalizedName]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
 
 
 def slices_of(accepted: Accepted) -> Mapping[NormalizedName, Slice]:
