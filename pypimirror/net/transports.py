@@ -61,21 +61,26 @@ class Way:
     def ask(self, method: str, url: str, headers: Mapping[str, str]) -> httpx.Response:
         """The head of the answer. It must be closed."""
         with self._causes():
-            lane = self._lane()
             request = httpx.Request(method, url, headers=headers, extensions=self._extensions)
-            while True:
-                self._backend.listen()
-                try:
-                    return lane.handle_request(request)
-                except (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError):
-                    self._backend.drop()
-                    if not (self._ours and self._backend.kept and self._backend.unanswered):
-                        self._free.append(lane)
-                        raise
-                except BaseException:
-                    self._backend.drop()  # httpcore forgets connections that a SOCKS proxy refused
-                    self._free.append(lane)
+            lane = self._lane()
+            try:
+                return self._asked(lane, request)
+            except BaseException:
+                self._free.append(lane)
+                raise
+
+    def _asked(self, lane: _Lane, request: httpx.Request) -> httpx.Response:
+        while True:
+            self._backend.listen()
+            try:
+                return lane.handle_request(request)
+            except (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError):
+                self._backend.drop()
+                if not (self._ours and self._backend.kept and self._backend.unanswered):
                     raise
+            except BaseException:
+                self._backend.drop()  # httpcore forgets connections that a SOCKS proxy refused
+                raise
 
     def pieces(self, answer: httpx.Response) -> Iterator[bytes]:
         """The body as it is on the wire."""
