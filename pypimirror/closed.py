@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -32,6 +31,7 @@ from pypimirror.tree.revise import NOTHING, Edit
 from pypimirror.tree.served_index import ServedIndex
 from pypimirror.tree.view import View, look
 from pypimirror.tree.writing import telling
+from pypimirror.values import dataclass
 
 if TYPE_CHECKING:
     from pypimirror.resolve.proof import Proof

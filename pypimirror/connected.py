@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,11 +20,10 @@ from pypimirror.model.targets import Target
 from pypimirror.net.cache import Cache
 from pypimirror.net.client import Client
 from pypimirror.net.online_index import OnlineIndex
-from pypimirror.net.scout import Scout
 from pypimirror.net.settings import Settings
+from pypimirror.remembered import Remembered
 from pypimirror.reporting import Reporter
-from pypimirror.resolve.likely import Guesses
-from pypimirror.resolve.planning import make_plan
+from pypimirror.values import dataclass
 
 if TYPE_CHECKING:
     from pypimirror.build.ahead import AheadIndex
@@ -134,15 +133,42 @@ def plan(request: Request, connection: Connection, reporter: Reporter) -> Plan:
     """What a bundle would hold. Downloads nothing but what resolving has to look into."""
     request = _without_trees(request, connection)
     reporter.step("Resolving")
-    views = (Guesses(wishes, target, connection.online) for wishes in request.sets for target in request.targets)
-    with Scout(connection.online, views):
-        made = _solve(request, connection.index, reporter)
+    made = _planned(request, connection, reporter)
     if request.build_wheels and connection.ahead is not None:
         ahead = connection.ahead
         while ahead.build(made):
             made = _solve(request, ahead, reporter)
         made = replace(made, notes=(*made.notes, *ahead.notes))
     return replace(made, notes=(*made.notes, *_left_empty(made)))
+
+
+def _planned(request: Request, connection: Connection, reporter: Reporter) -> Plan:
+    """The plan, remembered where it was made before, and where nothing else was said since."""
+    online, consent = connection.online, connection.consent
+    if connection.index is not online:  # what a backend answers has no mark
+        return _searched(request, connection, reporter)
+    remembered = Remembered(
+        request.sets,
+        request.targets,
+        request.build_constraints,
+        online=online,
+        cache=connection.cache,
+        beside=consent,
+    )
+    made = remembered.recall()
+    if made is None:
+        made = _searched(request, connection, reporter)
+        remembered.keep(made)
+    return made
+
+
+def _searched(request: Request, connection: Connection, reporter: Reporter) -> Plan:
+    from pypimirror.net.scout import Scout  # noqa: PLC0415 - nothing of the search is imported where none is
+    from pypimirror.resolve.likely import Guesses  # noqa: PLC0415 - likewise
+
+    views = (Guesses(wishes, target, connection.online) for wishes in request.sets for target in request.targets)
+    with Scout(connection.online, views):
+        return _solve(request, connection.index, reporter)
 
 
 def _without_trees(request: Request, connection: Connection) -> Request:
@@ -166,6 +192,8 @@ def _without_trees(request: Request, connection: Connection) -> Request:
 
 
 def _solve(request: Request, index: Index, reporter: Reporter) -> Plan:
+    from pypimirror.resolve.planning import make_plan  # noqa: PLC0415 - as in _searched
+
     return make_plan(request.sets, request.targets, index, reporter, build_constraints=request.build_constraints)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from pypimirror.tree.records import read_accepted
 from pypimirror.tree.revise import Edit, revise
 from pypimirror.tree.shadow import Hidden, Shadow
 from pypimirror.tree.writing import telling
+from pypimirror.values import dataclass
 
 __all__ = ["IN_HOUSE", "Added", "add"]
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,6 +50,7 @@ from pypimirror.tree.supplying import Supplier
 from pypimirror.tree.sweeping import sweep
 from pypimirror.tree.view import look
 from pypimirror.tree.writing import put, telling
+from pypimirror.values import dataclass
 
 __all__ = ["Repaired", "repair"]
 

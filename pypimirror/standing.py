@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pypimirror.tree.records import read_accepted, read_ledger
 from pypimirror.tree.sweeping import gone_with
 from pypimirror.tree.view import View, look
 from pypimirror.tree.writing import telling
+from pypimirror.values import dataclass
 
 __all__ = ["Status", "Waiting", "is_another", "needless", "status", "there"]
 

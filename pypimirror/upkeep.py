@@ -8,7 +8,7 @@ prune      what is needed no longer leaves the disk
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pypimirror.disk import DISK, Disk
@@ -29,6 +29,7 @@ from pypimirror.tree.revise import Edit, Revision, revise
 from pypimirror.tree.sweeping import drop_previous, gone_with
 from pypimirror.tree.view import look
 from pypimirror.tree.writing import telling
+from pypimirror.values import dataclass
 
 __all__ = [
     "GRACE",

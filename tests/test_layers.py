@@ -63,6 +63,7 @@ FLOORS = {
     "pypimirror.upkeep": 3,
     "pypimirror.inhouse": 3,
     "pypimirror.repair": 3,
+    "pypimirror.remembered": 3,
     "pypimirror.cli": 4,
     "pypimirror.__main__": 5,
 }

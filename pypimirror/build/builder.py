@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -33,6 +32,7 @@ from pypimirror.index import wheel as wheels
 from pypimirror.index.metadata import MAX_BYTES, headers, parse_core_metadata
 from pypimirror.model.names import Sha256, parse_file_name, parse_version, project_name
 from pypimirror.reporting import Reporter
+from pypimirror.values import dataclass
 
 __all__ = ["Builder", "Built"]
 

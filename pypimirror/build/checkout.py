@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from urllib.request import url2pathname
 from pypimirror.build.faults import printable
 from pypimirror.errors import IndexFault, UsageFault
 from pypimirror.model.requests import SourceTree
+from pypimirror.values import dataclass
 
 __all__ = ["Checkout", "checked_out"]
 

@@ -11,12 +11,12 @@ import selectors
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pypimirror.build.faults import printable
 from pypimirror.build.limits import Limits
+from pypimirror.values import dataclass
 
 __all__ = ["Mapping", "Outcome", "base_python", "run"]
 

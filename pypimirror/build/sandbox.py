@@ -16,12 +16,12 @@ import platform
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pypimirror.build.limits import Limits
 from pypimirror.build.running import Mapping, Outcome, base_python, run
+from pypimirror.values import dataclass
 
 __all__ = ["PlainSight", "Sandbox", "View"]
 

@@ -6,13 +6,13 @@ Essential reading: PEP 517 (backend-path, the legacy default), PEP 518 (build-sy
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from pypimirror.build.faults import BuildFault
 from pypimirror.index.backends import LEGACY_REQUIRES
 from pypimirror.index.metadata import MAX_BYTES
 from pypimirror.model.names import NormalizedName, ParsedName, Version
+from pypimirror.values import dataclass
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -11,7 +11,7 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from posixpath import dirname, normpath
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from pypimirror.build.faults import BuildFault, printable
 from pypimirror.build.limits import Limits
 from pypimirror.disk import Disk
 from pypimirror.index.members import BadArchive, Kind, Member, walk
+from pypimirror.values import dataclass
 
 __all__ = ["copy_folder", "unpack"]
 

@@ -7,11 +7,11 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from pypimirror.disk import Disk
+from pypimirror.values import dataclass
 
 __all__ = ["Part", "beside"]
 

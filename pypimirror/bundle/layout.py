@@ -25,7 +25,6 @@ import hashlib
 import struct
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -33,6 +32,7 @@ from itertools import islice
 from pypimirror.model.manifest import Manifest, provenance_path
 from pypimirror.model.manifest_lists import parts_of
 from pypimirror.model.names import FileName, Sha256
+from pypimirror.values import dataclass
 
 __all__ = ["END", "MANIFEST", "RECORD", "SUMS", "Entry", "Kind", "Layout", "header", "padding"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 
 from pypimirror import __version__
 from pypimirror.bundle.faults import BundleFault, damaged
@@ -18,6 +17,7 @@ from pypimirror.bundle.medium import Medium
 from pypimirror.model import manifest_json
 from pypimirror.model.manifest import FORMAT, Manifest
 from pypimirror.model.reading import Malformed
+from pypimirror.values import dataclass
 
 __all__ = ["read_opening"]
 

@@ -10,7 +10,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from threading import Thread
@@ -25,6 +24,7 @@ from pypimirror.model.manifest import Manifest
 from pypimirror.model.names import FileName, Sha256
 from pypimirror.model.reading import Malformed
 from pypimirror.reporting import Reporter
+from pypimirror.values import dataclass
 
 __all__ = ["Hashed", "Source", "Tail", "Written", "write_bundle"]
 

@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -22,7 +22,6 @@ from pypimirror.inputs.formats import no_binary, only_binary
 from pypimirror.inputs.requirements import read_wishes
 from pypimirror.inputs.wishes import Wishes
 from pypimirror.model import aim
-from pypimirror.model.manifest import WithdrawnVersion
 from pypimirror.model.names import label
 from pypimirror.model.requests import ALL, Consent, Constraint, FormatControl, Origin, Policy, Root, WishSet
 from pypimirror.model.target_json import parse_target_file
@@ -33,6 +32,10 @@ from pypimirror.net.credentials import KeyringProvider
 from pypimirror.net.pip_settings import PipSettings, read_pip_settings
 from pypimirror.net.settings import CommandLineOptions, Settings, resolve_settings
 from pypimirror.reporting import Reporter
+from pypimirror.values import dataclass
+
+if TYPE_CHECKING:
+    from pypimirror.model.manifest import WithdrawnVersion
 
 __all__ = ["Asked", "ask", "open_connection"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from pypimirror.tree.compose import Accepted, Composition, compose
 from pypimirror.tree.layout import MANIFEST, MARK
 from pypimirror.tree.view import View, look
 from pypimirror.tree.writing import telling
+from pypimirror.values import dataclass
 
 __all__ = ["Hidden", "ShownBundle", "ShownTree", "is_sdist", "moment", "open_source", "size_of"]
 

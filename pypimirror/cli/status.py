@@ -16,7 +16,6 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from pypimirror.model.names import Label
 from pypimirror.standing import Status, status
 from pypimirror.tree.compose import Source, layer_order
 from pypimirror.tree.contents import AcceptedBundle, Contents
+from pypimirror.values import dataclass
 
 __all__ = ["command"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 
 import click
 
 from pypimirror.cli.printable import printable
 from pypimirror.disk import disk_fault
 from pypimirror.errors import PypimirrorError
+from pypimirror.values import dataclass
 
 __all__ = ["Voice"]
 

@@ -5,7 +5,6 @@ Essential reading: the binary distribution format (PEP 427), the source distribu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from pypimirror.errors import IntegrityFault, ResolutionFault
@@ -13,6 +12,7 @@ from pypimirror.index import sdist, wheel
 from pypimirror.index.metadata import parse_core_metadata
 from pypimirror.model.files import CoreMetadata
 from pypimirror.model.names import ParsedName
+from pypimirror.values import dataclass
 
 __all__ = ["Admitted", "admit"]
 

@@ -9,7 +9,8 @@ Base, "Symbol Versioning" (verneed).
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from pypimirror.values import dataclass
 
 __all__ = ["BadElf", "Module", "is_elf", "read_module"]
 

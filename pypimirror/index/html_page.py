@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from pypimirror.values import dataclass
 
 __all__ = ["HtmlPage", "decode", "scan"]
 

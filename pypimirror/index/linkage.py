@@ -8,11 +8,11 @@ Essential reading: PEP 600 (manylinux_x_y), PEP 513 (the libraries that may be t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from pypimirror.errors import IntegrityFault
 from pypimirror.index import elf, zips
 from pypimirror.model.names import ParsedName
+from pypimirror.values import dataclass
 
 __all__ = ["Floor", "Linkage", "LinkedModule", "linkage"]
 

@@ -11,12 +11,12 @@ import lzma
 import tarfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import BinaryIO
 
 from pypimirror.index import zips
 from pypimirror.index.tars import BadTar, Stream, decimal, field, opened, pax_fields
+from pypimirror.values import dataclass
 
 __all__ = ["BadArchive", "Kind", "Member", "walk"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from pypimirror.model.files import ProjectStatus
@@ -22,6 +22,7 @@ from pypimirror.model.names import (
     parse_version,
     project_name,
 )
+from pypimirror.values import dataclass
 
 __all__ = ["Kind", "Outline", "draw", "dump", "load"]
 

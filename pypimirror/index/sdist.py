@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import BinaryIO
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -25,6 +25,7 @@ from pypimirror.index.languages import Languages
 from pypimirror.index.metadata import MAX_BYTES, parse_core_metadata, usable_requires_python
 from pypimirror.model.files import CoreMetadata
 from pypimirror.model.names import ParsedName, parse_version
+from pypimirror.values import dataclass
 
 if sys.version_info >= (3, 11):
     import tomllib

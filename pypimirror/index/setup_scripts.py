@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from pypimirror.values import dataclass
 
 __all__ = ["Undecided", "setup_requires"]
 

@@ -13,8 +13,9 @@ import lzma
 import tarfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol
+
+from pypimirror.values import dataclass
 
 __all__ = [
     "MAX_FILE",

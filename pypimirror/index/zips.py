@@ -10,9 +10,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from operator import eq
 from typing import Final, NamedTuple, Protocol
+
+from pypimirror.values import dataclass
 
 __all__ = [
     "BadZip",

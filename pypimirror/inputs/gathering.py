@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePath
 
 from pypimirror.inputs import formats
@@ -17,6 +17,7 @@ from pypimirror.inputs.written import Read, read_requirement
 from pypimirror.model.names import is_project_name
 from pypimirror.model.requests import ALL, Constraint, FormatControl, Origin, Root
 from pypimirror.model.urls import is_url
+from pypimirror.values import dataclass
 
 __all__ = ["Gathering", "Place"]
 

@@ -7,7 +7,6 @@ a project that no root names has no hashes, so it is refused there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -16,6 +15,7 @@ from pypimirror.inputs.faults import Faults, quoted
 from pypimirror.inputs.sayings import Refused
 from pypimirror.inputs.written import digest
 from pypimirror.model.requests import Constraint, Root
+from pypimirror.values import dataclass
 
 __all__ = ["STRONG", "Entry", "check_hash_mode", "hash_option"]
 

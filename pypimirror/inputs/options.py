@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from dataclasses import dataclass
 from enum import Enum
+
+from pypimirror.values import dataclass
 
 __all__ = ["Given", "OptionFault", "OptionName", "split_line", "split_options"]
 

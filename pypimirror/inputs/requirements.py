@@ -6,7 +6,7 @@ Order as in pip: constraint files, arguments, requirements files, each with what
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import PurePath
 from urllib.parse import urljoin
 
@@ -21,6 +21,7 @@ from pypimirror.inputs.text import MAX_LINE, Line, Undecodable, decode, logical_
 from pypimirror.inputs.wishes import Wishes
 from pypimirror.model.requests import FormatControl, Origin
 from pypimirror.model.urls import is_url, redact
+from pypimirror.values import dataclass
 
 __all__ = ["read_wishes"]
 

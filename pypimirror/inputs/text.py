@@ -10,7 +10,8 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from pypimirror.values import dataclass
 
 __all__ = ["MAX_LINE", "Line", "Undecodable", "decode", "logical_lines"]
 

@@ -6,7 +6,6 @@ name: written (``name @ ...``), or read from the folder's own pyproject.toml or 
 
 from __future__ import annotations
 
-import configparser
 import re
 import sys
 from collections.abc import Iterable
@@ -20,11 +19,6 @@ from pypimirror.inputs.sayings import VERSION_CONTROL_HINT, Refused
 from pypimirror.model.names import is_project_name
 from pypimirror.model.requests import SourceTree
 from pypimirror.model.urls import split_credentials, split_fragment
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    from pip._vendor import tomli as tomllib  # the standard library has none before 3.11, and pip, which we need, does
 
 __all__ = ["folder_tree", "git_tree"]
 
@@ -94,6 +88,8 @@ def _subdirectory(fragment: str) -> str:
 
 def _own_name(folder: str, reader: Reader) -> str | None:
     """The name that a project's own files state."""
+    import configparser  # noqa: PLC0415 - few ask for a folder
+
     top = _toml(f"{folder.rstrip('/')}/pyproject.toml", reader)
     for table in (top.get("project"), *_tool_tables(top)):
         name = table.get("name") if isinstance(table, dict) else None
@@ -109,6 +105,11 @@ def _own_name(folder: str, reader: Reader) -> str | None:
 
 
 def _toml(path: str, reader: Reader) -> dict[str, object]:
+    if sys.version_info >= (3, 11):
+        import tomllib  # noqa: PLC0415 - few ask for a folder
+    else:  # the standard library has none before 3.11, and pip, which we need, does
+        from pip._vendor import tomli as tomllib  # noqa: PLC0415 - likewise
+
     try:
         return tomllib.loads(reader.read(path).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError):

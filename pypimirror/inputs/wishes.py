@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pypimirror.model.requests import Constraint, FormatControl, Root
+from pypimirror.values import dataclass
 
 __all__ = ["IndexOptions", "Wishes"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +21,7 @@ from pypimirror.model.files import ListedFile
 from pypimirror.model.names import ParsedName, parse_file_name, parse_version, project_name
 from pypimirror.model.requests import SourceTree
 from pypimirror.model.urls import split_credentials, split_fragment
+from pypimirror.values import dataclass
 
 __all__ = ["Read", "digest", "names_version_control", "read_requirement"]
 

@@ -13,11 +13,12 @@ sdists).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Literal, TypeAlias
 
 from pypimirror.model.names import NormalizedName, ParsedName, Sha256, Version
+from pypimirror.values import dataclass
 
 __all__ = ["CoreMetadata", "LearntFrom", "ListedFile", "Listing", "ProjectStatus", "Refusal", "Rejection"]
 

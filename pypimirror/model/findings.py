@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from pypimirror.errors import Incomplete, IntegrityFault, PypimirrorError
+from pypimirror.values import dataclass
 
 __all__ = ["Checked", "Finding", "Kind", "Report"]
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from pypimirror.model.files import LearntFrom
 from pypimirror.model.names import FileName, Label, NormalizedName, Sha256, Version
 from pypimirror.model.plan import Resolution, Uncovered
 from pypimirror.model.targets import Target
+from pypimirror.values import dataclass
 
 __all__ = [
     "FORMAT",

@@ -14,7 +14,7 @@ import json
 import re
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, TypeAlias, TypeGuard, get_args
 
 from pypimirror.model.files import LearntFrom
@@ -25,6 +25,7 @@ from pypimirror.model.names import (
     parse_version,
     project_name,
 )
+from pypimirror.values import dataclass
 
 __all__ = ["ENCODER", "FileRows", "Octets", "Slices", "Unusual", "is_sha256", "is_size", "rows_in", "value_at"]
 

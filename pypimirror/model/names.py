@@ -8,7 +8,6 @@ the source distribution format (PEP 625).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NewType
 
@@ -20,6 +19,8 @@ from packaging.utils import (
     canonicalize_name,
 )
 from packaging.version import InvalidVersion, Version
+
+from pypimirror.values import dataclass
 
 __all__ = [
     "SDIST_ENDINGS",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pypimirror.model.files import CoreMetadata, ListedFile, ProjectStatus, Rejection
 from pypimirror.model.names import FileName, Label, NormalizedName, Version
 from pypimirror.model.requests import WishSet
 from pypimirror.model.targets import PatchRange, Target
+from pypimirror.values import dataclass
 
 __all__ = ["Pin", "Plan", "PlannedFile", "Resolution", "Uncovered", "VerifiedFile", "Want"]
 

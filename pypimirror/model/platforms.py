@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
 
 from pypimirror.errors import UsageFault
 from pypimirror.model.systems import SYSTEMS, system
+from pypimirror.values import dataclass
 
 __all__ = ["Platform", "known_platforms", "platform"]
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pypimirror.errors import UsageFault
 from pypimirror.model.targets import PatchRange
+from pypimirror.values import dataclass
 
 __all__ = ["OLDEST_MINOR", "Python", "known_pythons", "python"]
 

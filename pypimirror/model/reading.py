@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
+
+from pypimirror.values import dataclass
 
 __all__ = ["Malformed", "Node"]
 

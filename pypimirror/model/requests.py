@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from packaging.requirements import Requirement
 
 from pypimirror.model.files import ListedFile
 from pypimirror.model.names import FileName, Label, NormalizedName, Version
+from pypimirror.values import dataclass
 
 __all__ = ["ALL", "Consent", "Constraint", "FormatControl", "Origin", "Policy", "Root", "SourceTree", "WishSet"]
 

@@ -7,7 +7,8 @@ chosen for ``sles15`` runs on every service pack of it. Sources: the package lis
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from pypimirror.values import dataclass
 
 __all__ = ["ALIASES", "SYSTEMS", "System", "system"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from pypimirror.model.names import Label
+from pypimirror.values import dataclass
 
 __all__ = ["MarkerEnvironment", "PatchRange", "Target"]
 

@@ -16,6 +16,7 @@ from pypimirror.net.wire import Response
 __all__ = ["PIECE", "decoded", "drain", "extent", "no_portal", "not_a_file", "page_title", "read_all", "shown"]
 
 PIECE = 1 << 16
+_UNZIPPED = 1 << 22  # at once: after each piece a thread waits for its turn, and others make long ones of theirs
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _TITLE = re.compile(rb"<title[^>]*>([^<]{0,200})", re.IGNORECASE)
 
@@ -69,10 +70,10 @@ def _unzipped(pieces: Callable[[], Iterator[bytes]], url: str) -> Iterator[bytes
         for piece in pieces():
             left = piece
             while left and not machine.eof:
-                yield machine.decompress(left, PIECE)
+                yield machine.decompress(left, _UNZIPPED)
                 left = machine.unconsumed_tail
         while not machine.eof:
-            rest = machine.decompress(machine.unconsumed_tail, PIECE)
+            rest = machine.decompress(machine.unconsumed_tail, _UNZIPPED)
             if not rest:
                 raise zlib.error("it ends early")
             yield rest

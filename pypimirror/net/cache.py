@@ -5,6 +5,7 @@
       listings-v3/a/<sha256 of URL>       a record: where it came from, type, validators, outline; then the page as it
                                           came, where it has a validator
       metadata-v2/a/<sha256 of key>       a record: then the exact METADATA bytes; ``metadata_key`` says of what
+      plans-v1/a/<sha256 of wishes>       a record: what was planned for these wishes, ``remembered`` says how
       files-v2/a/<sha256>                 wheels and sdists by content
       partial-v1/<sha256>.part            transfers that broke off; whoever writes one holds a lock on it
       temp/                               files that are being written; leftovers of a day ago are swept
@@ -20,12 +21,10 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -35,10 +34,12 @@ from pypimirror.errors import UsageFault
 from pypimirror.model.names import Sha256
 from pypimirror.net.locking import LOCKS, try_lock
 from pypimirror.net.partial import PRIVATE_FILE, Partial, writing
+from pypimirror.values import dataclass
 
 __all__ = ["Cache", "KeptPage", "default_folder", "metadata_key"]
 
-_LISTINGS, _METADATA, _FILES, _PARTIAL, _TEMP = "listings-v3", "metadata-v2", "files-v2", "partial-v1", "temp"
+_LISTINGS, _METADATA, _PLANS, _FILES = "listings-v3", "metadata-v2", "plans-v1", "files-v2"
+_PARTIAL, _TEMP = "partial-v1", "temp"
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# The cache of pypimirror. It may be removed at any time.\n"
 _PRIVATE_FOLDER = 0o700
 _PIECE = 1 << 20
@@ -169,6 +170,14 @@ class Cache:
             return None
         return place, record[1]
 
+    def plan(self, wishes: str) -> bytes | None:
+        """What was kept for *wishes*, a digest of them."""
+        record = self._read(self._place(_PLANS, wishes))
+        return None if record is None else record[1]
+
+    def keep_plan(self, wishes: str, data: bytes) -> None:
+        self._write(self._place(_PLANS, wishes), {}, data)
+
     def file(self, sha256: Sha256) -> Path | None:
         """The file with this content, read and hashed on the way; one that has rotted is removed and not there."""
         found = self.stamped(sha256)
@@ -266,7 +275,7 @@ class Cache:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._make(self.folder)
         self._check_private()
-        for bucket in (_LISTINGS, _METADATA, _FILES, _PARTIAL, _TEMP):
+        for bucket in (_LISTINGS, _METADATA, _PLANS, _FILES, _PARTIAL, _TEMP):
             self._make(self.folder / bucket)
         if not (self.folder / "CACHEDIR.TAG").exists():
             self._put(self.folder / "CACHEDIR.TAG", _TAG)
@@ -296,7 +305,7 @@ class Cache:
 
     def temp_place(self) -> Path:
         """A path for a file that is being written, which nobody else will use."""
-        return self.folder / _TEMP / f"{os.getpid()}-{secrets.token_hex(8)}"
+        return self.folder / _TEMP / f"{os.getpid()}-{os.urandom(8).hex()}"
 
     def _make(self, folder: Path) -> None:
         if not folder.is_dir():

@@ -18,7 +18,6 @@ import base64
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import urljoin, urlsplit
 
@@ -32,6 +31,7 @@ from pypimirror.net.settings import Settings
 from pypimirror.net.tls import ssl_context
 from pypimirror.net.wire import Limits, Response, Stopped, Wire, WireFault
 from pypimirror.reporting import Reporter
+from pypimirror.values import dataclass
 
 __all__ = ["Answer", "Attempts", "Client", "Limits", "Stopped", "Stream", "WireFault"]
 

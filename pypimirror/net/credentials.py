@@ -19,13 +19,13 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pypimirror.model.urls import origin, redact, split_credentials
 from pypimirror.reporting import Reporter
+from pypimirror.values import dataclass
 
 __all__ = ["Credentials", "KeyringProvider", "Login"]
 

@@ -17,7 +17,7 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pypimirror.disk import stamp
@@ -33,6 +33,7 @@ from pypimirror.net.retry import Attempts, GaveUp
 from pypimirror.net.sockets import Stopped
 from pypimirror.net.workers import Task, Workers
 from pypimirror.reporting import Reporter
+from pypimirror.values import dataclass
 
 __all__ = ["CHECKED", "Downloads", "Stored", "fetch", "gone"]
 

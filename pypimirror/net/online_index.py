@@ -10,32 +10,40 @@ Essential reading: PEP 503, 691 (what is asked for), 658 and 714 (siblings); the
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pypimirror.errors import IndexFault
-from pypimirror.index import outline
-from pypimirror.index.simple import open_page
 from pypimirror.model.files import CoreMetadata, ListedFile, Listing
 from pypimirror.model.names import NormalizedName
-from pypimirror.net.bodies import shown
-from pypimirror.net.cache import Cache, KeptPage
-from pypimirror.net.client import Answer, Client
+from pypimirror.net.cache import Cache
+from pypimirror.net.client import Client
 from pypimirror.net.download import Downloads
-from pypimirror.net.find_links import FindLinks
 from pypimirror.net.metadata import MetadataSource
+from pypimirror.net.pages import Pages, Seen
 from pypimirror.net.settings import Settings, Source
 from pypimirror.net.workers import Task, Workers
 from pypimirror.reporting import Reporter
+from pypimirror.values import dataclass
 
-__all__ = ["ACCEPT", "OnlineIndex"]
+if TYPE_CHECKING:
+    from pypimirror.net.find_links import FindLinks
 
-ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
+__all__ = ["OnlineIndex", "Witness"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Witness:
+    """One page that was heeded: *index* is the address of an index, ``mark`` what told this state from any other."""
+
+    index: str
+    project: NormalizedName
+    mark: str
 
 
 class OnlineIndex:
@@ -55,18 +63,18 @@ class OnlineIndex:
         trust_egg_info: bool = False,
         workers: int = 16,
     ) -> None:
-        self._client = client
-        self._cache = cache
         self._reporter = reporter or Reporter()
+        self.sources = settings.sources
         self._indexes = tuple(source for source in settings.sources if source.kind == "index")
-        self._find_links = tuple(
-            FindLinks(source, client) for source in settings.sources if source.kind == "find-links"
-        )
+        self._find_links = tuple(_find_links(settings.sources, client))
         self.downloads = Downloads(client, cache, self._reporter)
         self._metadata_source = MetadataSource(client, cache, self.downloads, trust_egg_info=trust_egg_info)
+        self._page_source = Pages(client, cache)
         self._pool = Workers(workers, name="index")
         self._lock = threading.Lock()
+        self._looks: dict[tuple[str, NormalizedName], Task[Seen]] = {}
         self._pages: dict[tuple[str, NormalizedName], Task[Listing | None]] = {}
+        self._marks: dict[tuple[str, NormalizedName], str] = {}
         self._links: dict[str, Task[Mapping[NormalizedName, Listing]]] = {}
         self._listings: dict[NormalizedName, Listing | None] = {}
         self._metadata: dict[tuple[str, str], Task[CoreMetadata]] = {}
@@ -97,6 +105,28 @@ class OnlineIndex:
         if self.when_taken is not None:
             self.when_taken(file)
         return self._pool.result(self._metadata_task(file))
+
+    def witnesses(self) -> tuple[Witness, ...] | None:
+        """Every page that ``listing`` heeded up to now; None where that can't be told, or not be looked at again."""
+        if self._find_links or self._complained:
+            return None
+        return tuple(
+            Witness(index=source.url, project=project, mark=self._marks[source.url, project])
+            for project in sorted(self._listings)
+            for source in self._indexes
+        )
+
+    def still(self, witnesses: Iterable[Witness]) -> bool:
+        """Whether each of these pages is as it was. What had to be fetched to find out is not fetched again."""
+        asked = {(each.index, each.project): each.mark for each in witnesses}
+        looks = {
+            key: self._pool.submit(Task(partial(self._page_source.look, _address(*key), mark=mark)))
+            for key, mark in asked.items()
+        }
+        self._looks.update(looks)
+        with suppress(IndexFault):  # it is told when the page is heeded
+            return all(self._pool.result(looks[key]).mark == mark for key, mark in asked.items())
+        return False
 
     def expect(self, projects: Iterable[NormalizedName]) -> None:
         for project in projects:
@@ -175,54 +205,26 @@ class OnlineIndex:
 
     def _page(self, source: Source, project: NormalizedName) -> Listing | None:
         """What one index has of a project; None where it answers that it has nothing."""
-        url = f"{source.url}/{project}/"
-        kept = self._cache.listing(url)
-        headers = {"Cache-Control": "max-age=0"}  # a proxy between is to ask, too
-        if kept is not None and kept.etag:
-            headers["If-None-Match"] = kept.etag
-        elif kept is not None and kept.last_modified:
-            headers["If-Modified-Since"] = kept.last_modified
-        answer = self._client.get(url, accept=ACCEPT, limit=self._client.limits.page, headers=headers)
-        name = source.name
-        if answer.status == 304 and kept is not None:  # noqa: PLR2004 - RFC 9110
-            drawn = outline.load(kept.outline)
-            return open_page(kept.body, kept.content_type, url=kept.url, project=project, index=name, outline=drawn)[0]
-        if answer.status in (404, 410):
-            return None
-        if answer.status != 200:  # noqa: PLR2004 - RFC 9110
-            raise IndexFault(
-                f"{shown(url)}: answered {answer.status}",
-                code="http-status",
-                hint="open the address in a browser; is it the address of a simple index?",
-            )
-        validated = bool(answer.headers.get("etag") or answer.headers.get("last-modified"))
-        digest = "" if validated else hashlib.sha256(answer.body).hexdigest()
-        drawn = None
-        if kept is not None and digest and (digest, answer.content_type) == (kept.sha256, kept.content_type):
-            drawn = outline.load(kept.outline)
-        listing, made = open_page(
-            answer.body, answer.content_type, url=answer.url, project=project, index=name, outline=drawn
-        )
-        if made is not drawn:
-            self._keep(url, answer, digest, made)
-        return listing
+        with self._lock:
+            look = self._looks.pop((source.url, project), None)
+        look = look or Task(partial(self._page_source.look, _address(source.url, project)))
+        look.run()  # here, if nobody is at it: all threads might wait for a turn that none of them gives
+        self._pool.wait(look)
+        seen = look.result()
+        self._marks[source.url, project] = seen.mark
+        return self._page_source.open(seen, project, index=source.name)
 
-    def _keep(self, url: str, answer: Answer, digest: str, drawn: outline.Outline) -> None:
-        # An address with a query may be a secret.
-        if "?" not in answer.url and "no-store" not in answer.headers.get("cache-control", ""):
-            self._cache.keep_listing(
-                url,
-                KeptPage(
-                    url=answer.url,
-                    content_type=answer.content_type,
-                    etag=answer.headers.get("etag", ""),
-                    last_modified=answer.headers.get("last-modified", ""),
-                    stored=int(time.time()),
-                    body=b"" if digest else answer.body,
-                    outline=outline.dump(drawn),
-                    sha256=digest,
-                ),
-            )
+
+def _find_links(sources: tuple[Source, ...], client: Client) -> Iterator[FindLinks]:
+    for source in sources:
+        if source.kind == "find-links":
+            from pypimirror.net.find_links import FindLinks  # noqa: PLC0415 - few have any
+
+            yield FindLinks(source, client)
+
+
+def _address(index: str, project: NormalizedName) -> str:
+    return f"{index}/{project}/"
 
 
 def _merged(

@@ -13,13 +13,12 @@ Python's environment and, above it, that of the activated one (``VIRTUAL_ENV``),
 
 from __future__ import annotations
 
-import configparser
 import locale
 import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar, cast, get_args
@@ -30,6 +29,7 @@ from pypimirror.model.requests import FormatControl
 from pypimirror.net.credentials import KeyringProvider
 from pypimirror.net.sources import Said, bad_setting, shown
 from pypimirror.reporting import Reporter
+from pypimirror.values import dataclass
 
 __all__ = ["PipSettings", "config_files", "home_folder", "read_pip_settings"]
 
@@ -153,6 +153,8 @@ def _site_folders(environ: Mapping[str, str]) -> list[Path]:
 
 def _read_file(path: Path, reporter: Reporter) -> Iterator[tuple[str, str, str]]:
     """Every section, option and value of a file; nothing where there is none."""
+    import configparser  # noqa: PLC0415 - not needed where no file is read
+
     encoding = "utf-8" if sys.flags.utf8_mode else locale.getpreferredencoding(False)
     parser = configparser.RawConfigParser()
     try:
@@ -175,9 +177,9 @@ def _read_file(path: Path, reporter: Reporter) -> Iterator[tuple[str, str, str]]
             yield section, _option(name), value
 
 
-def _lines(error: configparser.Error) -> str:
-    if isinstance(error, configparser.ParsingError) and getattr(error, "errors", None):
-        return ", ".join(str(number) for number, _ in error.errors)
+def _lines(error: Exception) -> str:
+    if getattr(error, "errors", None):
+        return ", ".join(str(number) for number, _ in vars(error)["errors"])
     number = getattr(error, "lineno", None)
     return "" if number is None else str(number)
 

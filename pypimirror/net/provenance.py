@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from pypimirror.net.cache import Cache, metadata_key
 from pypimirror.net.client import Client
 from pypimirror.net.sockets import Stopped
 from pypimirror.net.workers import Task, Workers
+from pypimirror.values import dataclass
 
 __all__ = ["MAX_BYTES", "ProvenanceSource"]
 

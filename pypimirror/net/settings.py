@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -30,6 +30,7 @@ from pypimirror.net.default_index import default_index
 from pypimirror.net.pip_settings import PipSettings, home_folder, read_pip_settings
 from pypimirror.net.sources import Kind, Said, Source, bad_setting, named, place, shown
 from pypimirror.reporting import Reporter
+from pypimirror.values import dataclass
 
 __all__ = ["CommandLineOptions", "FileOptions", "Settings", "Source", "resolve_settings"]
 

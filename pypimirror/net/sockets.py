@@ -14,10 +14,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from pypimirror.errors import IndexFault
+from pypimirror.values import dataclass
 
 __all__ = ["Backend", "Limits", "Stopped", "Stream", "WireFault", "reason_of"]
 
@@ -199,9 +199,10 @@ class Stream:
         self._connection = connection
         self._set: float | None = None  # to set it again costs a call of the system
         self._failed: OSError | None = None
+        self._poll: select.poll | None = None
 
-    def read(self, most: int) -> bytes:
-        """What has come, at least a byte; nothing at the end."""
+    def read(self, most: int, *, together: bool = True) -> bytes:
+        """What has come, at least a byte; nothing at the end. Without *together*, one record of TLS is enough."""
 
         def attempt(seconds: float) -> bytes:
             if seconds != self._set:
@@ -209,7 +210,7 @@ class Stream:
                 self._set = seconds
             if not isinstance(self._connection, ssl.SSLSocket):
                 return self._connection.recv(most)
-            return self._records(self._connection, most)
+            return self._records(self._connection, most if together else 1)
 
         return self._backend.waiting(attempt, len)
 
@@ -217,12 +218,15 @@ class Stream:
         """What has come of TLS's small records, together: each piece costs whoever reads it more than it costs here."""
         if self._failed is not None:
             raise self._failed
-        pieces = [connection.recv(_RECORD)]
-        size = len(pieces[0])
+        piece = connection.recv(_RECORD)
+        size = len(piece)
+        if not piece or size >= most:
+            return piece
+        pieces = [piece]
         connection.settimeout(0)
         self._set = 0
         try:
-            while pieces[-1] and size + _RECORD <= most:
+            while pieces[-1] and size < most:
                 pieces.append(connection.recv(_RECORD))
                 size += len(pieces[-1])
         except ssl.SSLWantReadError:
@@ -257,11 +261,12 @@ class Stream:
         """Whether this idle connection can't be used again: what can be read was never asked for, or is the end."""
         if self._connection.fileno() < 0:
             return True
-        if hasattr(select, "poll"):
-            poll = select.poll()
-            poll.register(self._connection, select.POLLIN)
-            return bool(poll.poll(0))
-        return bool(select.select([self._connection], [], [], 0)[0])
+        if not hasattr(select, "poll"):
+            return bool(select.select([self._connection], [], [], 0)[0])
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._connection, select.POLLIN)
+        return bool(self._poll.poll(0))
 
 
 def reason_of(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from pypimirror.errors import UsageFault
 from pypimirror.model.urls import redact, split_fragment
 from pypimirror.net.credentials import Credentials
+from pypimirror.values import dataclass
 
 __all__ = ["Kind", "Said", "Source", "bad_setting", "local_path", "named", "place", "shown"]
 

@@ -12,12 +12,12 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pypimirror.net.gates import Gate
 from pypimirror.net.sockets import Backend, Limits, Stopped, WireFault
+from pypimirror.values import dataclass
 
 if TYPE_CHECKING:
     from pypimirror.net.transports import Way

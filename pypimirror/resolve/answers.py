@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pypimirror.errors import ResolutionFault
 from pypimirror.index.port import Index
@@ -15,6 +15,7 @@ from pypimirror.resolve.explain import explain
 from pypimirror.resolve.judge import NEWEST_PATCH, Judge
 from pypimirror.resolve.needs import Candidate
 from pypimirror.resolve.solve import Clash, Solution, solve
+from pypimirror.values import dataclass
 
 __all__ = ["Answer", "solve_target"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from packaging.requirements import Requirement
 
@@ -22,6 +22,7 @@ from pypimirror.model.requests import Constraint, Origin, Policy, Root, WishSet
 from pypimirror.model.targets import Target
 from pypimirror.resolve.answers import Answer, solve_target
 from pypimirror.resolve.needs import parse_requirement
+from pypimirror.values import dataclass
 
 __all__ = ["set_name", "solve_builds", "solve_environment"]
 

@@ -8,7 +8,7 @@ case.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from pypimirror.model.files import ListedFile
 from pypimirror.model.names import NormalizedName, Version
 from pypimirror.model.requests import Root
+from pypimirror.values import dataclass
 
 __all__ = ["Candidate", "Key", "Need", "needs_of_requirement", "needs_of_text", "parse_requirement"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from packaging.requirements import Requirement
 
@@ -19,6 +18,7 @@ from pypimirror.model.targets import PatchRange, Target
 from pypimirror.resolve.explain import explain
 from pypimirror.resolve.judge import Judge
 from pypimirror.resolve.solve import Clash, solve
+from pypimirror.values import dataclass
 
 __all__ = ["Proof", "check", "prove", "wish_set"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from packaging.specifiers import Specifier, SpecifierSet
 
@@ -17,6 +17,7 @@ from pypimirror.model.files import ListedFile, Listing, Refusal, Rejection
 from pypimirror.model.names import NormalizedName, Version, parse_version
 from pypimirror.model.requests import Policy
 from pypimirror.resolve.judge import Judge
+from pypimirror.values import dataclass
 
 __all__ = ["Choice", "Shelf", "direct_listing"]
 

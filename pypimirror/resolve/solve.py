@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import takewhile
 
 from pypimirror.index.port import Index
@@ -19,6 +18,7 @@ from pypimirror.resolve.needs import Candidate, Key, Need
 from pypimirror.resolve.provider import Provider
 from pypimirror.resolve.search import Clash, Wants, search, walk
 from pypimirror.resolve.shelf import Shelf
+from pypimirror.values import dataclass
 
 __all__ = ["Clash", "Solution", "solve"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from pypimirror.model.names import Label, Sha256
@@ -28,6 +28,7 @@ from pypimirror.tree.layout import (
     stable_links,
 )
 from pypimirror.tree.shards import by_shard
+from pypimirror.values import dataclass
 
 __all__ = [
     "LINKED_APART",

@@ -9,13 +9,13 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from importlib.resources import files as resources
 from urllib.parse import unquote
 
 from pypimirror.tree.layout import LANDING, PACKAGES_PAGE
+from pypimirror.values import dataclass
 
 __all__ = [
     "FRESH",

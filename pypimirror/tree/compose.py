@@ -15,12 +15,13 @@ a bundle by looking at the projects that this bundle names, and at no others.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from pypimirror.errors import PolicyFault
 from pypimirror.model.manifest import BundledFile, BundledProject
 from pypimirror.model.names import FileName, Label, NormalizedName, Sha256, Version
 from pypimirror.tree.slices import Accepted, MadeByName, Slice, Source, in_order, slices_of
+from pypimirror.values import dataclass
 
 __all__ = [
     "Accepted",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from pypimirror.model.manifest import BundledFile, WithdrawnVersion
@@ -19,6 +19,7 @@ from pypimirror.model.names import Label, NormalizedName, Sha256, label, parse_v
 from pypimirror.model.reading import Malformed, Node
 from pypimirror.tree.compose import Source, Withdrawal
 from pypimirror.tree.layout import LANDING, PACKAGES_PAGE, page_folder
+from pypimirror.values import dataclass
 
 __all__ = [
     "FORMAT",

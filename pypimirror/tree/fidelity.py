@@ -12,7 +12,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pypimirror.errors import PypimirrorError
 from pypimirror.index import html_page
@@ -28,6 +28,7 @@ from pypimirror.tree.locks import tree_locks
 from pypimirror.tree.page import Page
 from pypimirror.tree.pages import project_pages
 from pypimirror.tree.press import with_twins
+from pypimirror.values import dataclass
 
 __all__ = ["Comparison", "Strangers", "same_meaning"]
 

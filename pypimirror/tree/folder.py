@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +34,7 @@ from pypimirror.tree.records import (
 from pypimirror.tree.shards import shard
 from pypimirror.tree.sweeping import sweep
 from pypimirror.tree.writing import ensure_folder, put, telling
+from pypimirror.values import dataclass
 
 __all__ = ["Tree", "open_tree"]
 

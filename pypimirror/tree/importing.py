@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -24,6 +23,7 @@ from pypimirror.tree.layout import is_package_path
 from pypimirror.tree.stock import Missing, Stock
 from pypimirror.tree.stocking import shares_of
 from pypimirror.tree.writing import keep, put, telling
+from pypimirror.values import dataclass
 
 __all__ = ["Imported", "IncomingBundle", "IncomingMember", "import_bundle", "missing_fault"]
 

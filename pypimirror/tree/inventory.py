@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from pypimirror.model.names import NormalizedName
 from pypimirror.tree.contents import MERGED, Contents, Locks, Served
 from pypimirror.tree.layout import LOCKS, client_path
 from pypimirror.tree.ledger import Ledger, files_in, pages_in, withdrawn_files
+from pypimirror.values import dataclass
 
 __all__ = ["Inventory", "frame", "inventory", "portion", "taken_back"]
 

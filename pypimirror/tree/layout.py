@@ -38,11 +38,11 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from pypimirror.model.names import Label, NormalizedName, Sha256
+from pypimirror.values import dataclass
 
 __all__ = [
     "IN_GENERATION",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from pypimirror.model.manifest import BundledFile
 from pypimirror.model.manifest_json import file_in, project_in
@@ -18,6 +17,7 @@ from pypimirror.model.names import NormalizedName, Version, file_name, label, pa
 from pypimirror.model.reading import Malformed, Node
 from pypimirror.tree.compose import Slice, Source, Withdrawal
 from pypimirror.tree.contents import Served, served_in, served_out, wanted_by
+from pypimirror.values import dataclass
 
 __all__ = [
     "Entry",

@@ -12,7 +12,7 @@ taking out the rows of what changed and putting in new ones, which gives the byt
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from markupsafe import Markup
 
@@ -28,6 +28,7 @@ from pypimirror.tree.page import Page
 from pypimirror.tree.pages import API_VERSION, html_page, json_page, project_pages, template
 from pypimirror.tree.readme import readme
 from pypimirror.tree.rows import link
+from pypimirror.values import dataclass
 
 __all__ = [
     "Change",

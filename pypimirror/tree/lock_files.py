@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -24,6 +23,7 @@ from pypimirror.model.manifest import BundledFile
 from pypimirror.model.names import Label, NormalizedName, Version
 from pypimirror.model.plan import Uncovered
 from pypimirror.model.targets import PatchRange, Target
+from pypimirror.values import dataclass
 
 __all__ = ["Lock", "LockedPin", "covering_marker", "pylock", "requirements"]
 

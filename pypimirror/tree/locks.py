@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from pypimirror.model.manifest import BundledFile, Manifest
 from pypimirror.model.manifest_lists import named
@@ -27,6 +26,7 @@ from pypimirror.model.targets import PatchRange, Target
 from pypimirror.tree.compose import Accepted, Composition, compose
 from pypimirror.tree.lock_files import Lock, LockedPin, covering_marker, pylock, requirements
 from pypimirror.tree.page import Page
+from pypimirror.values import dataclass
 
 __all__ = ["LEFT_OUT", "lock_pages", "tree_locks"]
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -23,6 +23,7 @@ from pypimirror.tree.anatomy import File, Folder, Link, Part
 from pypimirror.tree.hashing import open_regular, sha256_of_all
 from pypimirror.tree.layout import MARK, Layout
 from pypimirror.tree.writing import ensure_folder, put, settle
+from pypimirror.values import dataclass
 
 __all__ = ["Copy", "Mender", "Supply"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from io import FileIO
 from pathlib import Path
@@ -19,6 +18,7 @@ from pypimirror.model.manifest import BundledFile, Manifest, Sidecar
 from pypimirror.model.names import ParsedName, Sha256, parse_file_name
 from pypimirror.reporting import Reporter
 from pypimirror.tree.hashing import NotRegular, open_regular
+from pypimirror.values import dataclass
 
 __all__ = ["Offer", "Parcel", "examine", "raise_all"]
 

@@ -7,7 +7,7 @@ the tree: one rename of one link (``linked``), or page after page (``plain``). T
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import NoReturn
 
 from pypimirror.disk import disk_fault, require_space
@@ -36,6 +36,7 @@ from pypimirror.tree.stock import Missing
 from pypimirror.tree.stocking import Share, Stocking
 from pypimirror.tree.sweeping import sweep
 from pypimirror.tree.writing import settle, telling, write_new
+from pypimirror.values import dataclass
 
 __all__ = ["Published", "print_all", "publish"]
 

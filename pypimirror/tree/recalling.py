@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pypimirror.errors import IntegrityFault
@@ -38,6 +37,7 @@ from pypimirror.tree.lists import summary
 from pypimirror.tree.printing import served_of
 from pypimirror.tree.records import generations, read_accepted, read_before, read_generation
 from pypimirror.tree.remaking import said_of
+from pypimirror.values import dataclass
 
 __all__ = ["Recalled", "recall"]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +19,7 @@ from pypimirror.tree.layout import LOCKS, MANIFEST, MARK, Layout, client_path, i
 from pypimirror.tree.page import Page
 from pypimirror.tree.publish import print_all
 from pypimirror.tree.revise import Edit
+from pypimirror.values import dataclass
 
 __all__ = ["edit_for", "remake", "said_of"]
 

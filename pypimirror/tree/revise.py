@@ -6,7 +6,7 @@ Only projects that a bundle which comes or goes names, or that a rule is about, 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pypimirror.errors import PolicyFault, UsageFault
 from pypimirror.model.names import Label, NormalizedName, Sha256, Version
@@ -28,6 +28,7 @@ from pypimirror.tree.ledger import Entry
 from pypimirror.tree.lists import summary
 from pypimirror.tree.shards import in_shards
 from pypimirror.tree.slices import MadeByName
+from pypimirror.values import dataclass
 
 __all__ = ["NOTHING", "Edit", "Revised", "Revising", "Revision", "revise", "rules_of"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from pypimirror.errors import Incomplete
 from pypimirror.model.manifest import Manifest
@@ -15,6 +14,7 @@ from pypimirror.tree.folder import Tree
 from pypimirror.tree.hiding import hidden_versions, why_absent
 from pypimirror.tree.revise import Revision, rules_of
 from pypimirror.tree.served_index import ServedIndex
+from pypimirror.values import dataclass
 
 __all__ = ["Hidden", "Shadow"]
 

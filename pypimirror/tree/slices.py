@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -13,6 +12,7 @@ from pypimirror.model.manifest import BundledFile, BundledProject, Manifest, Wri
 from pypimirror.model.manifest_lists import files_of
 from pypimirror.model.names import FileName, Label, NormalizedName, Sha256, Version
 from pypimirror.model.plan import Pin
+from pypimirror.values import dataclass
 
 __all__ = ["Accepted", "Cuts", "MadeByName", "Slice", "Source", "in_order", "slices_of"]
 

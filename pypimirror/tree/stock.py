@@ -14,7 +14,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pypimirror.errors import IntegrityFault, PolicyFault
@@ -22,6 +21,7 @@ from pypimirror.model.names import NormalizedName, Sha256
 from pypimirror.tree.contents import Served
 from pypimirror.tree.folder import Tree
 from pypimirror.tree.writing import keep
+from pypimirror.values import dataclass
 
 __all__ = ["Missing", "Move", "Stock"]
 

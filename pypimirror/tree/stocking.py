@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, pairwise
 
 from pypimirror.errors import IntegrityFault, PolicyFault
@@ -19,6 +18,7 @@ from pypimirror.tree.contents import Served, wanted_by
 from pypimirror.tree.folder import Tree
 from pypimirror.tree.shards import in_shards
 from pypimirror.tree.stock import Missing, Stock
+from pypimirror.values import dataclass
 
 __all__ = ["Share", "Stocking", "missing_of", "shares_of"]
 

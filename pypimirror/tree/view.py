@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from pypimirror.errors import Incomplete, IntegrityFault, UsageFault
@@ -27,6 +26,7 @@ from pypimirror.tree.records import (
     read_generation,
 )
 from pypimirror.tree.writing import telling
+from pypimirror.values import dataclass
 
 __all__ = ["View", "look"]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 
 from pypimirror.errors import UsageFault
 from pypimirror.model.urls import redact
 from pypimirror.tree.settings.quoting import shown
+from pypimirror.values import dataclass
 
 __all__ = ["Address", "address_fault", "parse_address"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from pypimirror.errors import UsageFault
@@ -11,6 +10,7 @@ from pypimirror.model.names import Label
 from pypimirror.tree.settings.address import Address, address_fault
 from pypimirror.tree.settings.quoting import check_path, in_shell, in_toml
 from pypimirror.tree.settings.texts import rendered
+from pypimirror.values import dataclass
 
 __all__ = ["CLIENTS", "Client", "Source", "client_settings"]
 

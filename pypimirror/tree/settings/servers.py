@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from pypimirror.errors import UsageFault
@@ -12,6 +11,7 @@ from pypimirror.tree.answers import FRESH, IMMUTABLE, JSON_PAGE, NAME, OCTETS, P
 from pypimirror.tree.settings.address import Address, address_fault
 from pypimirror.tree.settings.quoting import check_path, in_double_quotes, in_shell, in_unit
 from pypimirror.tree.settings.texts import rendered
+from pypimirror.values import dataclass
 
 __all__ = ["SERVERS", "Server", "Site", "server_settings"]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from pypimirror.errors import UsageFault
 from pypimirror.tree.settings.quoting import check_path, in_shell, in_unit
 from pypimirror.tree.settings.servers import UNIT_MINDS
 from pypimirror.tree.settings.texts import rendered
+from pypimirror.values import dataclass
 
 __all__ = ["UNITS", "Drop", "Unit", "unit_settings"]
 
