@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -53,6 +54,7 @@ class Request:
 class Connection:
     """The connected world: the network, what was kept of it, and both as one index; with builds where allowed."""
 
+    settings: Settings
     client: Client
     cache: Cache
     online: OnlineIndex
@@ -93,7 +95,9 @@ def connect(
         OnlineIndex(client, cache, settings, reporter, trust_egg_info=consent.trust_egg_info) as online,
         ExitStack() as stack,
     ):
-        connection = Connection(client=client, cache=cache, online=online, index=online, consent=consent)
+        connection = Connection(
+            settings=settings, client=client, cache=cache, online=online, index=online, consent=consent
+        )
         if consent.builds:
             connection = stack.enter_context(_with_builds(connection, consent, build_constraints, reporter))
         yield connection
@@ -144,25 +148,35 @@ def plan(request: Request, connection: Connection, reporter: Reporter) -> Plan:
 
 def _planned(request: Request, connection: Connection, reporter: Reporter) -> Plan:
     """The plan, remembered where it was made before, and where nothing else was said since."""
-    online, consent = connection.online, connection.consent
-    if connection.index is not online:  # what a backend answers has no mark
-        return _searched(request, connection, reporter)
-    remembered = Remembered(
-        request.sets,
-        request.targets,
-        request.build_constraints,
-        online=online,
-        cache=connection.cache,
-        beside=consent,
-    )
-    made = remembered.recall()
+    remembered = _remembered(request, connection)
+    made = remembered.recall() if remembered is not None else None
     if made is None:
         made = _searched(request, connection, reporter)
-        remembered.keep(made)
+        if remembered is not None:
+            remembered.keep(made)
     return made
 
 
+def _remembered(request: Request, connection: Connection) -> Remembered | None:
+    """The plans that were made for this request before; None where a backend is asked, for its answers have no mark."""
+    if connection.index is not connection.online:
+        return None
+    return Remembered(
+        request.sets,
+        request.targets,
+        request.build_constraints,
+        online=connection.online,
+        cache=connection.cache,
+        beside=connection.consent,
+    )
+
+
 def _searched(request: Request, connection: Connection, reporter: Reporter) -> Plan:
+    # The first pages are on their way while the search is imported.
+    roots = [root for wishes in request.sets for root in wishes.roots if root.direct is None]
+    connection.online.expect(
+        canonicalize_name(root.requirement.name) for root in roots if root.requirement.marker is None
+    )
     from pypimirror.net.scout import Scout  # noqa: PLC0415 - nothing of the search is imported where none is
     from pypimirror.resolve.likely import Guesses  # noqa: PLC0415 - likewise
 
@@ -223,26 +237,29 @@ def bundle(
     from pypimirror.net.download import fetch  # noqa: PLC0415 - likewise
     from pypimirror.net.provenance import ProvenanceSource  # noqa: PLC0415 - likewise
 
-    with Ahead(connection.online.downloads, connection.cache) as ahead:
-        connection.online.when_taken = ahead.begin
-        made = plan(request, connection, reporter)
-        connection.online.when_taken = None
-    # Slow to import, so only now that the first downloads are under way.
-    from pypimirror.bundle.sealing import make_manifest, with_members  # noqa: PLC0415 - see above
-    from pypimirror.bundle.writer import write_bundle  # noqa: PLC0415 - see above
-    from pypimirror.resolve.proof import prove  # noqa: PLC0415 - see above
-    from pypimirror.tree.lists import bundle_members  # noqa: PLC0415 - see above
+    with _porter(request, connection):
+        with Ahead(connection.online.downloads, connection.cache) as ahead:
+            connection.online.when_taken = ahead.begin
+            made = plan(request, connection, reporter)
+            connection.online.when_taken = None
+        packing = threading.Thread(target=_prepare_packing, name="imports", daemon=True)
+        packing.start()
+        reporter.step("Downloading")
+        with ProvenanceSource(made.files, client=connection.client, cache=connection.cache) as provenance:
+            fetched = fetch(
+                made.files,
+                client=connection.client,
+                cache=connection.cache,
+                reporter=reporter,
+                downloads=connection.online.downloads,
+            )
+            verified, lacking = provenance.attach(fetched)
+    packing.join()
+    from pypimirror.bundle.sealing import make_manifest, with_members  # noqa: PLC0415 - they have just been imported
+    from pypimirror.bundle.writer import write_bundle  # noqa: PLC0415 - likewise
+    from pypimirror.resolve.proof import prove  # noqa: PLC0415 - likewise
+    from pypimirror.tree.lists import bundle_members  # noqa: PLC0415 - likewise
 
-    reporter.step("Downloading")
-    with ProvenanceSource(made.files, client=connection.client, cache=connection.cache) as provenance:
-        fetched = fetch(
-            made.files,
-            client=connection.client,
-            cache=connection.cache,
-            reporter=reporter,
-            downloads=connection.online.downloads,
-        )
-        verified, lacking = provenance.attach(fetched)
     built = _records(connection.builder)
     manifest = make_manifest(
         made,
@@ -270,6 +287,30 @@ def bundle(
     )
     notes = (*made.notes, *lacking, *told, *_built_notes(manifest))
     return Bundled(plan=made, manifest=manifest, written=written, notes=notes)
+
+
+def _porter(request: Request, connection: Connection) -> AbstractContextManager[None]:
+    """Another process for the files, where there will be some to fetch. It must come before any thread does."""
+    remembered = _remembered(request, connection)
+    if remembered is not None and remembered.known:  # then hardly any file is new
+        return nullcontext()
+    from pypimirror.net.carrying import carrying  # noqa: PLC0415 - nothing that plan needs
+
+    return carrying(
+        connection.online.downloads,
+        settings=connection.settings,
+        cache=connection.cache,
+        stopping=connection.client.stopping,
+    )
+
+
+def _prepare_packing() -> None:
+    """Import what is slow to import, and compile what is slow to compile, while files arrive."""
+    import pypimirror.bundle.writer  # noqa: PLC0415 - not before the first downloads are under way
+    import pypimirror.resolve.proof  # noqa: F401, PLC0415 - likewise
+    from pypimirror.tree.pages import compile_templates  # noqa: PLC0415 - likewise
+
+    compile_templates()
 
 
 def _records(builder: Builder | None) -> tuple[BuildRecord, ...]:

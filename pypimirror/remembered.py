@@ -48,6 +48,11 @@ class Remembered:
         asked = [*rules, *map(plain, (online.sources, beside, sets, targets, build_constraints))]
         self._wishes = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
+    @property
+    def known(self) -> bool:
+        """Whether there is a plan from before, be it valid or not."""
+        return self._cache.plan(self._wishes) is not None
+
     def recall(self) -> Plan | None:
         """The plan that was made before, where every page that it rests on is as it was."""
         data = self._cache.plan(self._wishes)

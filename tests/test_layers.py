@@ -54,6 +54,7 @@ FLOORS = {
     "pypimirror.host_reader": 2,
     "pypimirror.kept": 2,
     "pypimirror.net": 2,
+    "pypimirror.net.heads": 1,
     "pypimirror.build": 2,
     "pypimirror.bundle": 2,
     "pypimirror.tree": 2,

@@ -91,6 +91,19 @@ def test_where_nothing_changed_the_same_plan_comes_without_a_search(
     assert sorted(server.paths()) == pages, "each page is asked about, once; and nothing else"
 
 
+def test_the_time_at_which_a_server_zipped_a_page_is_no_change(
+    server: FakeServer, tmp_path: Path, searches: list[Request]
+) -> None:
+    server.etags, server.compress = False, True
+    settings = settings_for(index_source(server))
+    first = planned(settings, tmp_path)
+    server.zipped_at = 1_800_000_000
+    assert planned(settings, tmp_path) == first
+    assert len(searches) == 1
+    add_wheel(server, "right", "1.1", requires_dist=("aside",))
+    assert planned(settings, tmp_path) != first
+
+
 def test_a_new_version_is_found(server: FakeServer, tmp_path: Path, searches: list[Request]) -> None:
     settings = settings_for(index_source(server))
     planned(settings, tmp_path)
@@ -192,7 +205,7 @@ def test_an_index_that_is_away_is_told_as_ever(server: FakeServer, tmp_path: Pat
 def test_a_page_that_the_cache_has_lost_is_fetched(server: FakeServer, tmp_path: Path) -> None:
     settings = settings_for(index_source(server))
     planned(settings, tmp_path)
-    for record in (tmp_path / "listings-v3").rglob("*/*"):
+    for record in (tmp_path / "listings-v4").rglob("*/*"):
         record.unlink()
     add_wheel(server, "right", "1.1", requires_dist=("aside",))
     assert "right-1.1-py3-none-any.whl" in {file.filename for file in planned(settings, tmp_path).files}

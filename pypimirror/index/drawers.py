@@ -16,6 +16,8 @@ from pypimirror.model.names import Version, parse_version
 
 __all__ = ["Drawers", "OutlinedFiles", "Refused", "drawers"]
 
+_AHEAD = 8  # versions
+
 
 class Versions(Sequence[Version]):
     """Versions, the newest first, each read from its text when it is looked at."""
@@ -65,25 +67,52 @@ class Drawers:
         return opened
 
 
+class RowTexts:
+    """The rows of an outlined page as text. Those that are near are at hand; for others the page is read once more.
+
+    Who looks at one old version will look at older ones: what comes with it is kept, twice as much each time.
+    """
+
+    def __init__(self, outline: Outline, read: Callable[[], str]) -> None:
+        self._outline = outline
+        self._read = read
+        self._held = dict(outline.near)
+        self._ahead = _AHEAD
+
+    def at(self, place: int) -> str:
+        """Those of one version."""
+        if place not in self._held:
+            text = self._read()
+            for each in range(place, min(place + self._ahead, len(self._outline.spans))):
+                if each not in self._held:
+                    self._held[each] = self._outline.rows_at(each, text)
+            self._ahead *= 2
+        return self._held[place]
+
+    def every(self) -> Iterator[str]:
+        """All, in the page's order."""
+        text = self._read()
+        places = [*self._outline.rest, *(place for spans in self._outline.spans for place in spans)]
+        places.sort()
+        return (text[start:end] for start, end in zip(places[::2], places[1::2], strict=True))
+
+
 class OutlinedFiles(Sequence[ListedFile]):
-    """The files of a page that was only outlined. ``judge`` reads the rows that stand at some spans of it.
+    """The files of a page that was only outlined. ``read`` gives its whole text, ``judge`` the rows that a text holds.
 
     To be asked for all of them, or how many they are, judges every row. Safe for threads.
     """
 
-    def __init__(self, outline: Outline, judge: Callable[[tuple[int, ...]], Rows]) -> None:
-        self.outline = outline
+    def __init__(self, outline: Outline, read: Callable[[], str], judge: Callable[[Iterable[str]], Rows]) -> None:
+        self._texts = texts = RowTexts(outline, read)
         self._judge = judge
         self._all: Rows | None = None
-        self.drawers = Drawers(
-            Versions(outline.versions), outline.finals, lambda place: judge(outline.spans[place]).files
-        )
+        self.drawers = Drawers(Versions(outline.versions), outline.finals, lambda place: judge([texts.at(place)]).files)
 
     def rows(self) -> Rows:
         """Every row, in the page's order."""
         if self._all is None:
-            places = [*self.outline.rest, *(place for spans in self.outline.spans for place in spans)]
-            self._all = self._judge(tuple(sorted(places)))
+            self._all = self._judge(self._texts.every())
         return self._all
 
     def __len__(self) -> int:

@@ -10,13 +10,19 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from dataclasses import field
+from urllib.parse import unquote
 
+from pypimirror.index.row_places import siblings
 from pypimirror.values import dataclass
 
-__all__ = ["HtmlPage", "decode", "scan"]
+__all__ = ["HtmlPage", "decode", "link_parts", "outline", "scan"]
 
 _USUAL_ANCHOR = re.compile(r'<a((?:\s+[a-z-]+="[^"]*")+)\s*>[^<]*</a>\s*(?:<br\s*/?>\s*)?')
+_PLAIN_ANCHOR = re.compile(  # one of those, with the name of its file: nothing in it is quoted
+    r'<a\s+href="(?:[^"#?%&]*/)?([^"#?%&/]+)(?:#[^"]*)?"(?:\s+[a-z-]+="[^"]*")*\s*>[^<]*</a>\s*(?:<br\s*/?>\s*)?'
+)
 _USUAL_PAIR = re.compile(r'([a-z-]+)="([^"]*)"')
 _TAG = re.compile(r"<(/?)([A-Za-z][^\s/>]*)")
 _TAG_END = re.compile(r"[\s/]*>")
@@ -41,13 +47,11 @@ _CHARSETS = {
 class HtmlPage:
     """What was found. ``links`` are the attributes of every ``<a href>`` in order, None for one without a value.
 
-    ``places`` are where each of them begins and ends in the text: what stands there, scanned by itself, gives the same.
     ``metas`` are those named ``pypi:...``, the first of each; ``tracks`` and ``alternate_locations`` are all of those.
     ``interactive`` tells that the page has a form, a script or a refresh, which no page of an index has.
     """
 
     links: list[dict[str, str | None]] = field(default_factory=list)
-    places: list[tuple[int, int]] = field(default_factory=list)
     base: str | None = None
     title: str = ""
     heading: str = ""
@@ -66,24 +70,60 @@ def decode(data: bytes, charset: str) -> str:
 def scan(text: str, *, limit: int) -> HtmlPage:
     """Read a page. Raises OverflowError where it has more than *limit* links."""
     page = HtmlPage()
-    links, position = page.links, 0
+    position = 0
     while (start := text.find("<", position)) >= 0:
-        usual = _USUAL_ANCHOR.match(text, start)
-        if usual is None:
-            position = _read_markup(text, start, page)
-        else:
-            position = usual.end()
-            pairs = _USUAL_PAIR.findall(usual[1])
-            pairs.reverse()  # of two attributes of one name the first counts
-            attributes = {key: _unescaped(value) if "&" in value else value for key, value in pairs}
-            if "href" in attributes:
-                links.append(attributes)
-        if len(links) > len(page.places):
-            page.places.append((start, position))
-        if len(links) > limit:
-            raise OverflowError(len(links))
-    page.is_markup = page.is_markup or bool(links)
+        position = _read_tag(text, start, page)
+        if len(page.links) > limit:
+            raise OverflowError(len(page.links))
+    page.is_markup = page.is_markup or bool(page.links)
     return page
+
+
+def outline(text: str, *, limit: int) -> tuple[HtmlPage, list[tuple[str, int, int]]]:
+    """The page as ``scan`` gives it, its links left out; and of each the file's name, and where it begins and ends.
+
+    What stands there, scanned by itself, gives the link. Files of one version that stand side by side are as one.
+    Raises OverflowError as ``scan`` does.
+    """
+    page = HtmlPage()
+    found: list[tuple[str, int, int]] = []
+    match, find = _PLAIN_ANCHOR.match, text.find
+    count = position = end = 0
+    first, begin, (run, sdist) = "", -1, siblings("")
+    while (start := find("<", position)) >= 0:
+        plain = match(text, start)
+        if plain is not None:
+            name, position = plain[1], plain.end()
+        else:
+            position = _read_tag(text, start, page)
+            if not page.links:
+                continue
+            name = link_parts(page.links.pop())[0]
+        count += 1
+        if count > limit:
+            raise OverflowError(count)
+        if begin < 0 or (name != sdist and not (name.startswith(run) and name.endswith(".whl"))):
+            if begin >= 0:
+                found.append((first, begin, end))
+            first, begin, (run, sdist) = name, start, siblings(name)
+        end = position
+    if begin >= 0:
+        found.append((first, begin, end))
+    page.is_markup = page.is_markup or count > 0
+    return page, found
+
+
+def _read_tag(text: str, start: int, page: HtmlPage) -> int:
+    """Read what begins with the ``<`` at *start*, with the whole of an anchor of the usual shape; where it ends."""
+    usual = _USUAL_ANCHOR.match(text, start)
+    if usual is None:
+        return _read_markup(text, start, page)
+    pairs = _USUAL_PAIR.findall(usual[1])
+    pairs.reverse()  # of two attributes of one name the first counts
+    attributes = {key: _unescaped(value) if "&" in value else value for key, value in pairs}
+    if "href" in attributes:
+        page.links.append(attributes)
+    return usual.end()
 
 
 def _read_markup(text: str, start: int, page: HtmlPage) -> int:
@@ -174,3 +214,16 @@ def _unescaped(text: str) -> str:
         return html.unescape(text)
     except ValueError:
         return text
+
+
+def link_parts(attributes: Mapping[str, str | None]) -> tuple[str, str, str]:
+    """The file's name, its link and the link's fragment.
+
+    An anchor's link names the file: PEP 503 wants the text to be the same, and nobody reads it.
+    """
+    href = attributes.get("href") or ""
+    link, _, fragment = href.partition("#")
+    filename = link.partition("?")[0].rpartition("/")[2]
+    if "%" in filename:
+        filename = unquote(filename)
+    return filename or href, link, fragment

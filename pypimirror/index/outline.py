@@ -1,35 +1,31 @@
 """Where the rows of a page stand, by version: so that only rows of a version that somebody looks at are ever judged.
 
-A page of 4000 files has a hundred versions, and a resolution looks at two or three of them. An outline holds no more
-than places in the page's text: what stands there is hostile until ``rows`` has judged it, whoever made the outline. It
-can be kept beside the page as JSON, and saves reading the page to its end the next time.
+A page of 4000 files has a hundred versions, and a resolution looks at two or three of them, mostly the newest. An
+outline holds places in the page's text, and the text of the newest rows: what it says is hostile until ``rows`` has
+judged it, whoever made the outline. It can be kept beside the page, and saves reading the page the next time.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import field
+from collections.abc import Iterable, Iterator
+from dataclasses import field, replace
 from typing import Literal
 
+from pypimirror.index.version_keys import Key, is_final, version_key
 from pypimirror.model.files import ProjectStatus
-from pypimirror.model.names import (
-    SDIST_ENDINGS,
-    NormalizedName,
-    Version,
-    parse_file_name,
-    parse_version,
-    project_name,
-)
+from pypimirror.model.names import SDIST_ENDINGS, NormalizedName, parse_file_name, project_name
 from pypimirror.values import dataclass
 
 __all__ = ["Kind", "Outline", "draw", "dump", "load"]
 
 Kind = Literal["json", "html"]
 
+_NEAR = 2  # of a hundred pages, three are ever looked at beyond these; with six targets one in ten
 _WHEEL_DASHES = (4, 5)  # the latter with a build tag
-_USUAL_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_USUAL_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc)[0-9]+)?(?:\.post[0-9]+)?(?:\.dev[0-9]+)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +33,9 @@ class Outline:
     """``versions`` are spelt as the page first does, newest first; bit n of ``finals`` is set where the n-th is final.
 
     ``spans[n]`` are where the rows of the n-th version stand: start, end, start, end, ..., in characters of the text;
-    ``rest`` those of rows whose file names tell no version. ``status`` and ``base`` are what the page says of itself.
+    ``rest`` those of rows whose file names tell no version. ``near`` are rows themselves, of the versions that are
+    most likely looked at: the place of each, and the text that ``rows_at`` gives. ``status`` and ``base`` are what the
+    page says of itself.
     """
 
     kind: Kind
@@ -45,11 +43,19 @@ class Outline:
     finals: int
     spans: tuple[tuple[int, ...], ...]
     rest: tuple[int, ...] = ()
+    near: tuple[tuple[int, str], ...] = ()
     status: ProjectStatus = field(default_factory=ProjectStatus)
     base: str | None = None
 
+    def rows_at(self, place: int, text: str) -> str:
+        """The rows of one version side by side, out of *text*, the whole page."""
+        spans = self.spans[place]
+        pieces = [text[start:end] for start, end in zip(spans[::2], spans[1::2], strict=True)]
+        return ("," if self.kind == "json" else "").join(pieces)
+
 
 def draw(
+    text: str,
     rows: Iterable[tuple[str, int, int]],
     *,
     kind: Kind,
@@ -57,62 +63,106 @@ def draw(
     status: ProjectStatus,
     base: str | None,
 ) -> Outline:
-    """The outline of a page whose rows are these: file name, start and end. Rows side by side become one span."""
-    spans: dict[str | None, list[int]] = {}
-    text_of = _Texts(project).of
-    span: list[int] = []
-    last: str | None = ""  # of no row
-    for filename, start, end in rows:
-        text = text_of(filename)
-        if text == last:
-            span[-1] = end
+    """The outline of the page *text*, whose rows are these: file name, start and end."""
+    names = _Names(project)
+    spans, rest = _spans(rows, names)
+    key_of = names.keys.__getitem__
+    versions: list[str] = []
+    keys: list[Key] = []
+    for version in sorted(spans, key=key_of, reverse=True):
+        key = key_of(version)
+        if keys and keys[-1] == key:  # "1.0" and "1.0.0" are one version
+            spans[versions[-1]] += spans[version]
         else:
-            span = spans.setdefault(text, [])
-            span += (start, end)
-            last = text
-    rest = spans.pop(None, [])
-    united: dict[Version, tuple[str, list[int]]] = {}  # "1.0" and "1.0.0" are one version
-    for text, places in spans.items():
-        assert text is not None  # noqa: S101 - for the type checker: popped above
-        united.setdefault(parse_version(text), (text, []))[1].extend(places)
-    order = sorted(united, reverse=True)
-    return Outline(
+            versions.append(version)
+            keys.append(key)
+    outline = Outline(
         kind=kind,
-        versions=tuple(united[version][0] for version in order),
-        finals=sum(1 << place for place, version in enumerate(order) if not version.is_prerelease),
-        spans=tuple(tuple(united[version][1]) for version in order),
+        versions=tuple(versions),
+        finals=int("".join(["01"[is_final(key)] for key in reversed(keys)]) or "0", 2),
+        spans=tuple([tuple(spans[version]) for version in versions]),
         rest=tuple(rest),
         status=status,
         base=base,
     )
+    return replace(outline, near=tuple([(place, outline.rows_at(place, text)) for place in _newest(outline)]))
 
 
-class _Texts:
-    """The version of a file name as text, as ``parse_file_name`` would find it; None where that finds none."""
+def _newest(outline: Outline) -> list[int]:
+    """The places of the newest final releases; where there are too few, of the newest others, too."""
+    places = range(len(outline.versions))
+    finals = itertools.islice((place for place in places if outline.finals >> place & 1), _NEAR)
+    return list(dict.fromkeys([*finals, *places[:_NEAR]]))[:_NEAR]
+
+
+def _spans(rows: Iterable[tuple[str, int, int]], names: _Names) -> tuple[dict[str, list[int]], list[int]]:
+    """Where the rows of each version stand, as spelt; and those of none. Rows side by side become one span."""
+    spans: dict[str, list[int]] = {}
+    rest: list[int] = []
+    span: list[int] = []
+    last: str | None = ""  # of no row
+    version_in = names.version_in
+    for filename, start, end in rows:
+        version = version_in(filename)
+        if version == last:
+            span[-1] = end
+            continue
+        if version is None:
+            span = rest
+        else:
+            known = spans.get(version)
+            span = spans[version] = [] if known is None else known
+        span += (start, end)
+        last = version
+    return spans, rest
+
+
+class _Names:
+    """The version in a file name, as spelt, where ``parse_file_name`` would find one; ``keys`` has the key of each."""
 
     def __init__(self, project: NormalizedName) -> None:
+        self.keys: dict[str, Key] = {}
         self._project = project
         self._heads: dict[str, bool] = {}
-        self._wheels: dict[str, str | None] = {}
+        self._stems: dict[str, str | None] = {}
 
-    def of(self, filename: str) -> str | None:
-        if filename.endswith(".whl") and filename.count("-") in _WHEEL_DASHES:
-            # The wheels of one version have this in common, and there may be a hundred.
-            begin = filename[: filename.find("-", filename.find("-") + 1)]
-            if begin not in self._wheels:
-                head, _, text = begin.partition("-")
-                self._wheels[begin] = text if self._is_ours(head) and self._is_version(text) else None
-            return self._wheels[begin]
-        ending = next((ending for ending in SDIST_ENDINGS if filename.endswith(ending)), None)
-        if ending is None:
-            return None
-        head, _, text = filename[: -len(ending)].rpartition("-")
-        if _USUAL_VERSION.fullmatch(text) and self._is_ours(head):
-            return text
+    def version_in(self, filename: str) -> str | None:
+        """None where there is none."""
+        if filename.endswith(".tar.gz"):
+            stem = filename[:-7]
+        elif filename.endswith(".whl") and filename.count("-") in _WHEEL_DASHES:
+            # The wheels of one version have this in common, there may be a hundred; and the sdist has it, too.
+            stem = filename[: filename.find("-", filename.find("-") + 1)]
+        else:
+            ending = next((ending for ending in SDIST_ENDINGS if filename.endswith(ending)), None)
+            if ending is None:
+                return None
+            stem = filename[: -len(ending)]
+        version = self._stems.get(stem, "")
+        if version == "":
+            version = self._stems[stem] = self._of_stem(stem, filename)
+        return version
+
+    def _of_stem(self, stem: str, filename: str) -> str | None:
+        head, _, version = stem.rpartition("-")
+        if filename.endswith(".whl"):
+            return self._known(version) if self._is_ours(head) else None
+        if _USUAL_VERSION.fullmatch(version) and self._is_ours(head):
+            return self._known(version)
+        return self._of_sdist(filename)
+
+    def _of_sdist(self, filename: str) -> str | None:
         try:
-            return str(parse_file_name(filename, project=self._project).version)
+            return self._known(str(parse_file_name(filename, project=self._project).version))
         except ValueError:
             return None
+
+    def _known(self, version: str) -> str | None:
+        key = version_key(version)
+        if key is None:
+            return None
+        self.keys[version] = key
+        return version
 
     def _is_ours(self, head: str) -> bool:
         known = self._heads.get(head)
@@ -124,40 +174,28 @@ class _Texts:
             self._heads[head] = known
         return known
 
-    @staticmethod
-    def _is_version(text: str) -> bool:
-        try:
-            parse_version(text)
-        except ValueError:
-            return False
-        return True
-
 
 def dump(outline: Outline) -> str:
-    """One line of JSON; ``load`` reads it."""
-    return json.dumps(
-        [
-            outline.kind,
-            outline.versions,
-            hex(outline.finals),
-            outline.spans,
-            outline.rest,
-            [
-                outline.status.status,
-                outline.status.reason,
-                outline.status.tracks,
-                outline.status.alternate_locations,
-            ],
-            outline.base,
-        ],
-        separators=(",", ":"),
-    )
+    """A line of JSON, and the rows that are near; ``load`` reads it."""
+    status = outline.status
+    head = [
+        outline.kind,
+        outline.versions,
+        hex(outline.finals),
+        outline.spans,
+        outline.rest,
+        [(place, len(rows)) for place, rows in outline.near],
+        [status.status, status.reason, status.tracks, status.alternate_locations],
+        outline.base,
+    ]
+    return "".join([json.dumps(head, separators=(",", ":")), "\n", *[rows for _, rows in outline.near]])
 
 
 def load(text: str) -> Outline | None:
     """What ``dump`` wrote; None for anything else."""
     try:
-        kind, versions, finals, spans, rest, said, base = json.loads(text)
+        head, _, rows = text.partition("\n")
+        kind, versions, finals, spans, rest, near, said, base = json.loads(head)
         if kind not in ("json", "html") or len(versions) != len(spans) or not isinstance(base, str | None):
             return None
         return Outline(
@@ -166,11 +204,21 @@ def load(text: str) -> Outline | None:
             finals=int(finals, 16),
             spans=tuple(map(tuple, spans)),
             rest=tuple(rest),
+            near=tuple(_cut(rows, near)),
             status=_status_in(*said),
             base=base,
         )
     except (ValueError, TypeError, RecursionError):
         return None
+
+
+def _cut(rows: str, near: Iterable[tuple[int, int]]) -> Iterator[tuple[int, str]]:
+    begin = 0
+    for place, size in near:
+        yield place, rows[begin : begin + size]
+        begin += size
+    if begin != len(rows):
+        raise ValueError("more rows, or fewer, than were kept")
 
 
 def _status_in(status: object, reason: object, tracks: Iterable[object], locations: Iterable[object]) -> ProjectStatus:

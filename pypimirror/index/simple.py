@@ -17,10 +17,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
-from urllib.parse import unquote
 
 from pypimirror.errors import IndexFault
 from pypimirror.index import html_page, json_page
@@ -55,30 +54,40 @@ def parse_page(data: bytes, content_type: str, *, url: str, project: NormalizedN
 
 
 def open_page(
-    data: bytes, content_type: str, *, url: str, project: NormalizedName, index: str, outline: Outline | None = None
+    data: bytes | Callable[[], bytes],
+    content_type: str,
+    *,
+    url: str,
+    project: NormalizedName,
+    index: str,
+    outline: Outline | None = None,
 ) -> tuple[Listing, Outline]:
     """As ``parse_page``, with rows judged when somebody looks at their version; and the page's outline.
 
-    Where *outline* is at hand, from the same bytes and the same type, nothing but rows that are looked at is read.
-    What is wrong inside a row raises IndexFault only then.
+    *data* may be a function that gives the page's bytes, each time the same: it is called where more is wanted than
+    the outline holds, and what it gave is dropped. Where *outline* is at hand, from the same bytes and the same type,
+    nothing but rows that are looked at is read. What is wrong inside a row raises IndexFault only then.
     """
     url = split_credentials(url)[0]
     media, charset, is_json = _kind(content_type, url)
-    text = _text(data, url, media, charset, is_json=is_json)
+
+    def read() -> str:
+        return _text(data if isinstance(data, bytes) else data(), url, media, charset, is_json=is_json)
+
     if outline is None:
         with _bounded(url):
             draw = _outline_json if is_json else _outline_html
-            outline = draw(text, media, url=url, project=project)
-    drawn, links = outline, Links(url, outline.base)
+            outline = draw(read(), media, url=url, project=project)
+    links = Links(url, outline.base)
 
-    def judge(spans: tuple[int, ...]) -> Rows:
+    def judge(texts: Iterable[str]) -> Rows:
         rows = Rows(links=links, index=index, project=project)
-        for start, end in zip(spans[::2], spans[1::2], strict=True):
-            _judge_span(text[start:end], rows, url=url, is_json=is_json)
+        for text in texts:
+            _judge_span(text, rows, url=url, is_json=is_json)
         return rows
 
-    files = OutlinedFiles(drawn, judge)
-    return Listing(project=project, index=index, files=files, rejected=Refused(files), status=drawn.status), drawn
+    files = OutlinedFiles(outline, read, judge)
+    return Listing(project=project, index=index, files=files, rejected=Refused(files), status=outline.status), outline
 
 
 def _judge_span(text: str, rows: Rows, *, url: str, is_json: bool) -> None:
@@ -101,15 +110,14 @@ def _outline_json(text: str, media: str, *, url: str, project: NormalizedName) -
     except Malformed as error:
         title = _title_of(text[:65536].encode("utf-8", "replace"))
         _unreadable(url, f"got {media}{title}, not a page of the simple API: {error}")
-    return draw(rows, kind="json", project=project, status=status, base=None)
+    return draw(text, rows, kind="json", project=project, status=status, base=None)
 
 
 def _outline_html(text: str, media: str, *, url: str, project: NormalizedName) -> Outline:
-    page = _scanned(text, url)
-    names = [_link_parts(attributes)[0] for attributes in page.links]
-    _must_be_of_an_index(page, media, url, project, any(name.endswith(ENDINGS) for name in names))
-    rows = ((name, *place) for name, place in zip(names, page.places, strict=True))
-    return draw(rows, kind="html", project=project, status=_status_of(page), base=page.base)
+    page, rows = html_page.outline(text, limit=MAX_FILES)
+    _must_be_readable(page, url)
+    _must_be_of_an_index(page, media, url, project, any(name.endswith(ENDINGS) for name, _, _ in rows))
+    return draw(text, rows, kind="html", project=project, status=_status_of(page), base=page.base)
 
 
 def parse_find_links(data: bytes, content_type: str, *, url: str, index: str) -> tuple[ListedFile | Rejection, ...]:
@@ -211,7 +219,8 @@ def _read_json(
 def _read_html(
     text: str, media: str, *, url: str, project: NormalizedName | None, index: str
 ) -> tuple[Rows, ProjectStatus]:
-    page = _scanned(text, url)
+    page = html_page.scan(text, limit=MAX_FILES)
+    _must_be_readable(page, url)
     rows = Rows(links=Links(url, page.base), index=index, project=project)
     for attributes in page.links:
         _read_link(attributes, rows)
@@ -219,9 +228,8 @@ def _read_html(
     return rows, _status_of(page)
 
 
-def _scanned(text: str, url: str) -> html_page.HtmlPage:
-    """The page, of a version that can be read, with a base that can be used."""
-    page = html_page.scan(text, limit=MAX_FILES)
+def _must_be_readable(page: html_page.HtmlPage, url: str) -> None:
+    """Of a version that can be read, with a base that can be used."""
     version = page.metas.get("pypi:repository-version", "1.0").strip()
     if version.partition(".")[0] != "1":  # PEP 629
         _too_new(url, version)
@@ -229,7 +237,6 @@ def _scanned(text: str, url: str) -> html_page.HtmlPage:
         Links(url, page.base)
     except ValueError as error:
         _unreadable(url, f"the page's <base> can't be used: {error}")
-    return page
 
 
 def _must_be_of_an_index(
@@ -257,22 +264,9 @@ def _status_of(page: html_page.HtmlPage) -> ProjectStatus:
     )
 
 
-def _link_parts(attributes: Mapping[str, str | None]) -> tuple[str, str, str]:
-    """The file's name, its link and the link's fragment.
-
-    An anchor's link names the file: PEP 503 wants the text to be the same, and nobody reads it.
-    """
-    href = attributes.get("href") or ""
-    link, _, fragment = href.partition("#")
-    filename = link.partition("?")[0].rpartition("/")[2]
-    if "%" in filename:
-        filename = unquote(filename)
-    return filename or href, link, fragment
-
-
 def _read_link(attributes: Mapping[str, str | None], rows: Rows) -> None:
     get = attributes.get
-    filename, link, fragment = _link_parts(attributes)
+    filename, link, fragment = html_page.link_parts(attributes)
     core_metadata = get("data-core-metadata" if "data-core-metadata" in attributes else "data-dist-info-metadata")
     size = get("data-size") or ""  # not in any PEP, and neither is data-upload-time: trees of ours and of others say it
     rows.add(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from pypimirror.errors import IndexFault
@@ -13,10 +12,21 @@ from pypimirror.model.urls import redact
 from pypimirror.net.file_transport import is_file_url
 from pypimirror.net.wire import Response
 
-__all__ = ["PIECE", "decoded", "drain", "extent", "no_portal", "not_a_file", "page_title", "read_all", "shown"]
+__all__ = [
+    "PIECE",
+    "drain",
+    "extent",
+    "no_portal",
+    "not_a_file",
+    "page_title",
+    "read_all",
+    "read_body",
+    "shown",
+    "unzipped",
+]
 
 PIECE = 1 << 16
-_UNZIPPED = 1 << 22  # at once: after each piece a thread waits for its turn, and others make long ones of theirs
+_DENSEST = 1032  # bytes that deflate can make of one, at most
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _TITLE = re.compile(rb"<title[^>]*>([^<]{0,200})", re.IGNORECASE)
 
@@ -31,11 +41,14 @@ def shown(url: str) -> str:
 
 def page_title(data: bytes) -> str:
     """The title of a page of HTML, for messages; empty where it has none."""
+    import html  # noqa: PLC0415 - a table of two thousand names, for messages
+
     match = _TITLE.search(data)
     return " ".join(html.unescape(match[1].decode("utf-8", "replace")).split())[:80] if match else ""
 
 
-def read_all(pieces: Iterator[bytes], limit: int, url: str) -> bytes:
+def read_all(pieces: Iterable[bytes], limit: int, url: str) -> bytes:
+    """All of them together. Raises IndexFault where they are more than *limit* bytes."""
     parts: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -47,42 +60,43 @@ def read_all(pieces: Iterator[bytes], limit: int, url: str) -> bytes:
                 hint="no honest page is that large: check the index's address",
             )
         parts.append(piece)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def decoded(response: Response, url: str) -> Iterator[bytes]:
-    """The body without its one layer of gzip, never more than a piece at a time in memory."""
+def read_body(response: Response, limit: int, url: str) -> tuple[bytes, bool]:
+    """The whole body as it came, and whether it has a layer of gzip, for ``unzipped`` to undo."""
     coding = response.headers.get("content-encoding", "").strip().lower()
-    if coding in ("", "identity"):
-        return response.pieces()
-    if coding not in ("gzip", "x-gzip"):
+    if coding not in ("", "identity", "gzip", "x-gzip"):
         raise IndexFault(
             f"{shown(url)}: encoded as {coding[:40]!r}, which was not asked for",
             code="bad-encoding",
             hint="a proxy or a server between here and the index is misconfigured",
         )
-    return _unzipped(response.pieces, url)
+    if "gzip" not in coding:
+        return read_all(response.pieces(), limit, url), False
+    most = limit + (limit >> 10) + 1024  # what doesn't compress grows a little
+    return read_all(response.pieces(), most, url), True
 
 
-def _unzipped(pieces: Callable[[], Iterator[bytes]], url: str) -> Iterator[bytes]:
-    machine = zlib.decompressobj(wbits=31)
+def unzipped(data: bytes, limit: int, url: str) -> bytes:
+    """*data* without its layer of gzip, at most *limit* bytes. Raises IndexFault; *url* is for its message."""
+    # With every call a thread lets go of the interpreter, and waits for its turn again while others have a long one.
     try:
-        for piece in pieces():
-            left = piece
-            while left and not machine.eof:
-                yield machine.decompress(left, _UNZIPPED)
-                left = machine.unconsumed_tail
-        while not machine.eof:
-            rest = machine.decompress(machine.unconsumed_tail, _UNZIPPED)
-            if not rest:
-                raise zlib.error("it ends early")
-            yield rest
+        most = len(data) * _DENSEST
+        if most <= limit:
+            # Can't be a bomb. The last four bytes say how large it is, which saves a third of the time.
+            return zlib.decompress(data, 31, max(1, min(int.from_bytes(data[-4:], "little"), most)))
+        machine = zlib.decompressobj(wbits=31)
+        body = machine.decompress(data, limit + 1)
+        if len(body) <= limit and not machine.eof:
+            raise zlib.error("it ends early")
     except zlib.error as error:
         raise IndexFault(
             f"{shown(url)}: its gzip encoding is broken ({error})",
             code="bad-encoding",
             hint="try again; if it stays, a proxy or the index is broken",
         ) from None
+    return read_all((body,), limit, url)
 
 
 def extent(response: Response) -> tuple[int, int | None]:
@@ -124,8 +138,11 @@ def not_a_file(url: str, data: bytes) -> IndexFault:
 
 
 def drain(response: Response) -> None:
-    """Read a small body to its end, so that the connection can be used again."""
-    size = response.headers.get("content-length", "")
-    if size.isascii() and size.isdigit() and int(size) <= PIECE:
-        for _ in response.pieces():
-            pass
+    """Read a small body to its end, so that the connection can be used again, and close the answer."""
+    try:
+        size = response.headers.get("content-length", "")
+        if size.isascii() and size.isdigit() and int(size[:18]) <= PIECE:
+            for _ in response.pieces():
+                pass
+    finally:
+        response.close()

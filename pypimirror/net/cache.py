@@ -2,7 +2,7 @@
 
     CACHE/                                mode 0700; --cache-dir, else the platform's cache folder
       CACHEDIR.TAG                        tells backup programs to leave it out
-      listings-v3/a/<sha256 of URL>       a record: where it came from, type, validators, outline; then the page as it
+      listings-v4/a/<sha256 of URL>       a record: where it came from, type, validators, outline; then the page as it
                                           came, where it has a validator
       metadata-v2/a/<sha256 of key>       a record: then the exact METADATA bytes; ``metadata_key`` says of what
       plans-v1/a/<sha256 of wishes>       a record: what was planned for these wishes, ``remembered`` says how
@@ -38,7 +38,7 @@ from pypimirror.values import dataclass
 
 __all__ = ["Cache", "KeptPage", "default_folder", "metadata_key"]
 
-_LISTINGS, _METADATA, _PLANS, _FILES = "listings-v3", "metadata-v2", "plans-v1", "files-v2"
+_LISTINGS, _METADATA, _PLANS, _FILES = "listings-v4", "metadata-v2", "plans-v1", "files-v2"
 _PARTIAL, _TEMP = "partial-v1", "temp"
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# The cache of pypimirror. It may be removed at any time.\n"
 _PRIVATE_FOLDER = 0o700
@@ -63,6 +63,7 @@ class KeptPage:
     body: bytes
     outline: str = ""
     sha256: str = ""
+    is_zipped: bool = False
 
 
 def default_folder(environ: Mapping[str, str], *, platform: str = sys.platform, home: Path | None = None) -> Path:
@@ -135,6 +136,7 @@ class Cache:
             stored=int(head.get("stored", "0")),
             body=body,
             outline=head.get("outline", ""),
+            is_zipped=head.get("coding") == "gzip",
             sha256=head.get("sha256", ""),
         )
 
@@ -147,6 +149,7 @@ class Cache:
             "modified": page.last_modified,
             "stored": str(page.stored),
             "outline": page.outline,
+            "coding": "gzip" if page.is_zipped else "",
             "sha256": page.sha256,
         }
         self._write(self._place(_LISTINGS, _digest(url)), head, page.body)
@@ -249,11 +252,11 @@ class Cache:
             place = self.folder / _PARTIAL / f"{sha256}.part"
             for _ in range(3):
                 try:
-                    file = self._disk.reopen(place)
-                except FileNotFoundError:
+                    file = self._disk.create(place, mode=PRIVATE_FILE)
+                except FileExistsError:
                     try:
-                        file = self._disk.create(place, mode=PRIVATE_FILE)
-                    except FileExistsError:
+                        file = self._disk.reopen(place)
+                    except FileNotFoundError:
                         continue
                 # Locked, and still what the name means: else another run has just finished or dropped it.
                 if try_lock(file) and _same(file, place):
@@ -301,7 +304,7 @@ class Cache:
 
     def _place(self, bucket: str, digest: str) -> Path:
         # Sixteen folders, no more: to make one costs more than a file.
-        return self.folder / bucket / digest[0] / digest
+        return self.folder / f"{bucket}/{digest[0]}/{digest}"
 
     def temp_place(self) -> Path:
         """A path for a file that is being written, which nobody else will use."""

@@ -24,7 +24,7 @@ from urllib.parse import urljoin, urlsplit
 from pypimirror import __version__
 from pypimirror.errors import IndexFault
 from pypimirror.model.urls import origin, redact
-from pypimirror.net.bodies import PIECE, decoded, drain, extent, no_portal, read_all, shown
+from pypimirror.net.bodies import PIECE, drain, extent, no_portal, read_all, read_body, shown, unzipped
 from pypimirror.net.file_transport import content_type, is_file_url, open_file
 from pypimirror.net.retry import RETRIED, Attempts, GaveUp
 from pypimirror.net.settings import Settings
@@ -35,17 +35,22 @@ from pypimirror.values import dataclass
 
 __all__ = ["Answer", "Attempts", "Client", "Limits", "Stopped", "Stream", "WireFault"]
 
+_USER_AGENT = f"pypimirror/{__version__}"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """A whole answer. ``url`` is where it came from after redirects; header names are lower case."""
+    """A whole answer. ``url`` is where it came from after redirects; header names are lower case.
+
+    ``is_zipped``, only where that was wanted: ``body`` is gzip, as it came.
+    """
 
     status: int
     url: str
     headers: Mapping[str, str]
     body: bytes
+    is_zipped: bool = False
 
     @property
     def content_type(self) -> str:
@@ -73,6 +78,14 @@ class Stream:
         return tag if tag.startswith('"') else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What may be asked, as far as its host is concerned; ``verify``: its certificate must be one that we believe."""
+
+    origin: str
+    verify: bool
+
+
 class Client:
     """The one door to the network; also opens ``file:`` addresses. Safe for threads; a context manager."""
 
@@ -82,6 +95,7 @@ class Client:
         self._settings = settings
         self._reporter = reporter or Reporter()
         self._dead: dict[str, GaveUp] = {}
+        self._places: dict[str, _Place] = {}
         self._wire = Wire(
             verified=lambda: ssl_context(settings),
             unverified=lambda: ssl_context(settings, verify=False),
@@ -104,21 +118,39 @@ class Client:
         """End every request and every wait within half a second, for good: they raise Stopped."""
         self.stopping.set()
 
-    def get(self, url: str, *, limit: int, accept: str = "*/*", headers: Mapping[str, str] | None = None) -> Answer:
-        """The whole answer, at most *limit* bytes when decompressed. 404, 304 and the like are answers, too."""
+    def get(
+        self,
+        url: str,
+        *,
+        limit: int,
+        accept: str = "*/*",
+        headers: Mapping[str, str] | None = None,
+        zipped: bool = False,
+    ) -> Answer:
+        """The whole answer, at most *limit* bytes when decompressed. 404, 304 and the like are answers, too.
+
+        With *zipped*, a body that is gzip is left so, for ``bodies.unzipped``, which looks after the limit.
+        """
         if is_file_url(url):
             return self._local(url, limit)
         fields = {"Accept": accept, "Accept-Encoding": "gzip", **(headers or {})}
         attempts = self.attempts(url)
         while True:
-            with contextlib.ExitStack() as stack:
-                response, final = self._open(stack, url, fields, attempts)
-                try:
-                    body = read_all(decoded(response, final), limit, final)
-                except WireFault as fault:
-                    attempts.broke(fault)
-                    continue
-                return Answer(status=response.status, url=final, headers=response.headers, body=body)
+            response, final = self._open(url, fields, attempts)
+            try:
+                body, is_zipped = read_body(response, limit, final)
+                if is_zipped and not zipped:
+                    body = unzipped(body, limit, final)
+            except WireFault as fault:
+                broken = fault
+            else:
+                is_zipped = is_zipped and zipped
+                return Answer(
+                    status=response.status, url=final, headers=response.headers, body=body, is_zipped=is_zipped
+                )
+            finally:
+                response.close()
+            attempts.broke(broken)
 
     def range(self, url: str, *, suffix: int = 0, start: int = 0, end: int = 0, limit: int | None = None) -> Answer:
         """The last *suffix* bytes, or those from *start* up to *end* (not included): 206 where the server heeds it.
@@ -126,26 +158,36 @@ class Client:
         With another status than 206 the body is left unread and empty.
         """
         wanted = f"bytes=-{suffix}" if suffix else f"bytes={start}-{end - 1}"
+        fields = {"Accept": "*/*", "Accept-Encoding": "identity", "Range": wanted}
         attempts = self.attempts(url)
         size = suffix or end - start
         while True:
-            with contextlib.ExitStack() as stack:
-                fields = {"Accept": "*/*", "Accept-Encoding": "identity", "Range": wanted}
-                response, final = self._open(stack, url, fields, attempts)
-                try:
-                    ours = response.status == 206 and "content-encoding" not in response.headers  # noqa: PLR2004
-                    body = read_all(response.pieces(), limit or size, final) if ours else b""
-                except WireFault as fault:
-                    attempts.broke(fault)
-                    continue
+            response, final = self._open(url, fields, attempts)
+            try:
+                ours = response.status == 206 and "content-encoding" not in response.headers  # noqa: PLR2004 - RFC 9110
+                body = read_all(response.pieces(), limit or size, final) if ours else b""
+            except WireFault as fault:
+                broken = fault
+            else:
                 return Answer(status=response.status, url=final, headers=response.headers, body=body)
+            finally:
+                response.close()
+            attempts.broke(broken)
 
     @contextlib.contextmanager
     def stream(
-        self, url: str, *, attempts: Attempts, start: int = 0, validator: str | None = None, fresh: bool = False
+        self,
+        url: str,
+        *,
+        attempts: Attempts,
+        start: int = 0,
+        end: int | None = None,
+        validator: str | None = None,
+        fresh: bool = False,
     ) -> Iterator[Stream]:
         """A file, from byte *start* on where the server can do that: look at ``first``. *fresh* goes past caches.
 
+        *end*, where *start* isn't 0, is where to stop; a server that can't do ranges sends all.
         Raises IndexFault with code ``not-a-file`` for a page of HTML in its place.
         """
         if is_file_url(url):
@@ -156,11 +198,11 @@ class Client:
         if fresh:
             fields["Cache-Control"] = "no-cache"
         if start:
-            fields["Range"] = f"bytes={start}-"
+            fields["Range"] = f"bytes={start}-" if end is None else f"bytes={start}-{end - 1}"
             if validator:
                 fields["If-Range"] = validator
-        with contextlib.ExitStack() as stack:
-            response, final = self._open(stack, url, fields, attempts)
+        response, final = self._open(url, fields, attempts)
+        try:
             first, total = extent(response)
             pieces = response.pieces()
             if response.status in (200, 206) and "html" in response.headers.get("content-type", ""):
@@ -168,37 +210,31 @@ class Client:
             yield Stream(
                 status=response.status, url=final, headers=response.headers, first=first, total=total, pieces=pieces
             )
+        finally:
+            response.close()
 
     def attempts(self, url: str) -> Attempts:
         """The tries for one address; ``stream`` shares them with whoever reads its body."""
         return Attempts(
-            shown(url),
+            url,
             retries=self._settings.retries,
             limits=self.limits,
             stop=self.stopping,
             reporter=self._reporter,
         )
 
-    def _open(
-        self, stack: contextlib.ExitStack, url: str, fields: Mapping[str, str], attempts: Attempts
-    ) -> tuple[Response, str]:
+    def _open(self, url: str, fields: Mapping[str, str], attempts: Attempts) -> tuple[Response, str]:
         """The head of an answer that is neither a redirect nor a passing trouble, and its address."""
         while True:
-            here = contextlib.ExitStack()
             try:
-                response, final = self._hops(here, url, fields)
+                response, final = self._hops(url, fields)
                 if response.status not in RETRIED:
-                    stack.push(here)
                     return response, final
                 drain(response)
-                here.close()
-                attempts.refused(response.status, response.headers)
             except WireFault as fault:
-                here.close()
                 self._failed(fault, attempts)
-            except BaseException:
-                here.close()
-                raise
+            else:
+                attempts.refused(response.status, response.headers)
 
     def _failed(self, fault: WireFault, attempts: Attempts) -> None:
         try:
@@ -210,15 +246,14 @@ class Client:
                 raise self._dead[fault.place] from None
             raise
 
-    def _hops(self, stack: contextlib.ExitStack, url: str, fields: Mapping[str, str]) -> tuple[Response, str]:
+    def _hops(self, url: str, fields: Mapping[str, str]) -> tuple[Response, str]:
         here = url
         for _ in range(self.limits.redirects + 1):
-            response = self._authorised(stack, here, fields)
+            response = self._authorised(here, fields)
             if response.status not in _REDIRECTS or "location" not in response.headers:
                 return response, here
-            target = urljoin(here, response.headers["location"])
             drain(response)
-            stack.close()
+            target = urljoin(here, response.headers["location"])
             self._may_follow(here, target)
             here = target.partition("#")[0]
         raise IndexFault(
@@ -227,29 +262,27 @@ class Client:
             hint="check the index's address; a proxy or a login page may be in the way",
         )
 
-    def _authorised(self, stack: contextlib.ExitStack, url: str, fields: Mapping[str, str]) -> Response:
+    def _authorised(self, url: str, fields: Mapping[str, str]) -> Response:
         """One exchange, and a second with the keyring's login where the first was refused."""
-        self._may_ask(url)
-        dead = self._dead.get(origin(url))
+        place = self._place(url)
+        dead = self._dead.get(place.origin)
         if dead is not None:
             raise GaveUp(dead.message, code=dead.code, hint=dead.hint, kind=dead.kind)
-        verify = not self._trusted(url)
         login = self._settings.credentials.for_url(url)
         asked = False
         while True:
-            headers = {"User-Agent": f"pypimirror/{__version__}", **fields}
+            headers = {"User-Agent": _USER_AGENT, **fields}
             if login is not None:
                 token = base64.b64encode(":".join(login).encode()).decode()
                 headers["Authorization"] = f"Basic {token}"
             try:
-                response = stack.enter_context(self._wire.exchange(url, headers, verify=verify))
+                response = self._wire.ask(url, headers, verify=place.verify)
             except WireFault as fault:
-                fault.place = origin(url)
+                fault.place = place.origin
                 raise
             if response.status not in (401, 403):
                 return response
             drain(response)
-            stack.close()
             found = None if asked else self._settings.credentials.after_refusal(url, sent=login)
             if found is None:
                 break
@@ -262,6 +295,17 @@ class Client:
             code="needs-credentials",
             hint=f"put them into ~/.netrc for {host.partition(':')[0]}, into the keyring, or into the index's address",
         )
+
+    def _place(self, url: str) -> _Place:
+        """Where *url* leads to, looked at once for all addresses that begin alike. Raises IndexFault."""
+        # With these beginnings alone the host ends at the next slash at the latest.
+        end = url.find("/", len("https://")) if url.startswith(("http://", "https://")) else -1
+        start = url if end < 0 else url[:end]
+        known = self._places.get(start)
+        if known is None:
+            self._may_ask(url)
+            known = self._places[start] = _Place(origin(url), not self._trusted(url))
+        return known
 
     def _may_ask(self, url: str) -> None:
         parts = urlsplit(url)

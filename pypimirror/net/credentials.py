@@ -109,6 +109,8 @@ class Credentials:
         An address's own comes first, then netrc's, then what the keyring said earlier for the same place.
         Raises ValueError where *url* is no address.
         """
+        if self._netrc_read and not (self._known or self._netrc or self._answers) and "@" not in url:
+            return None  # nothing is known of any address, as nearly always
         bare, user, password = self._stated(url)
         if user is not None and password is not None:
             return user, password

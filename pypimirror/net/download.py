@@ -8,65 +8,54 @@ What happens to a file that isn't as it should be:
     the connection breaks              go on by range from where it broke, with backoff
     the server knows no ranges         begin again
     wrong after a resumed transfer     once more from the start: the old part may have been another file's
+    wrong after side connections       likewise, without them
     wrong after a clean transfer       once more, past every cache; still wrong: IntegrityFault
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pypimirror.disk import stamp
-from pypimirror.errors import DiskFault, IndexFault, IntegrityFault, PypimirrorError
+from pypimirror.errors import DiskFault, IntegrityFault, PypimirrorError
 from pypimirror.model.files import ListedFile
 from pypimirror.model.names import Sha256
 from pypimirror.model.plan import PlannedFile, VerifiedFile
-from pypimirror.net.bodies import shown
 from pypimirror.net.cache import Cache
-from pypimirror.net.client import Client, Stream, WireFault
-from pypimirror.net.partial import Digests, Partial
-from pypimirror.net.retry import Attempts, GaveUp
+from pypimirror.net.client import Client
+from pypimirror.net.pace import RULES, Rules
+from pypimirror.net.places import Places
+from pypimirror.net.retry import GaveUp
 from pypimirror.net.sockets import Stopped
+from pypimirror.net.transfer import CHECKED, Stored, Transfer, gone, wrong_size
 from pypimirror.net.workers import Task, Workers
 from pypimirror.reporting import Reporter
-from pypimirror.values import dataclass
+
+if TYPE_CHECKING:
+    from pypimirror.net.porter import Porter
 
 __all__ = ["CHECKED", "Downloads", "Stored", "fetch", "gone"]
 
-CHECKED = frozenset(hashlib.algorithms_guaranteed) - {"shake_128", "shake_256"}
-"""The algorithms that are compared: those that every Python has, whose digests have a length."""
-
 _LOOK = 0.1  # seconds between two looks at what another process does
-_REFETCH = (
-    "the file was fetched again and is still wrong: tell whoever runs the index, or a proxy on the way changes it"
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stored:
-    """A whole file in the cache whose hashes are those that the index claimed. ``stamp`` is ``disk.stamp``'s, then."""
-
-    path: Path
-    sha256: Sha256
-    size: int
-    from_cache: bool
-    stamp: tuple[int, ...]
 
 
 class Downloads:
     """Whole files by way of the cache. Safe for threads: a file that two ask for is fetched once."""
 
-    def __init__(self, client: Client, cache: Cache, reporter: Reporter | None = None) -> None:
+    def __init__(self, client: Client, cache: Cache, reporter: Reporter | None = None, *, rules: Rules = RULES) -> None:
         self._client = client
         self._cache = cache
+        self._rules = rules
+        self._places = Places(rules.places)
         self._reporter = _Tally(reporter or Reporter())
         self._done: dict[str, Stored] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+        self.porter: Porter | None = None
+        """Another process that may fetch what is asked for, and looks into it (``net.porter``)."""
 
     def whole(self, file: ListedFile) -> Stored:
         """The file, verified. Raises IndexFault, IntegrityFault, DiskFault."""
@@ -75,7 +64,7 @@ class Downloads:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             if key not in self._done:
-                self._done[key] = self._kept(file) or self._in_turn(file)
+                self._done[key] = self._kept(file) or self._carried(file) or self._in_turn(file)
             return self._done[key]
 
     def tell(self) -> None:
@@ -89,18 +78,36 @@ class Downloads:
         path, seen = found
         size = path.stat().st_size
         if file.size not in (None, size):
-            raise _wrong_size(file, size)
+            raise wrong_size(file, size)
         return Stored(path=path, sha256=file.sha256, size=size, from_cache=True, stamp=seen)
+
+    def _carried(self, file: ListedFile) -> Stored | None:
+        """The file by the porter, where there is one; None where it can't."""
+        if self.porter is None:
+            return None
+        came = 0
+
+        def told(count: int) -> None:
+            nonlocal came
+            came += count
+            self._reporter.download_bytes(filename=file.name.filename, count=count)
+
+        stored = self.porter.carry(file, told)
+        if stored is None and came:
+            told(-came)
+        return stored or self._kept(file)  # what it has fetched, and found wrong inside, is told by ``inspect``
 
     def _in_turn(self, file: ListedFile) -> Stored:
         """Fetch it, or let another process that is at it finish; one that is stuck is not waited for."""
-        while file.sha256 is not None and self._others_finished(file.sha256):
-            kept = self._kept(file)
-            if kept is not None:
-                return kept
+        while file.sha256 is not None:
             fetched = self._fetched(file, alone=True)
             if fetched is not None:
                 return fetched
+            if not self._others_finished(file.sha256):
+                break
+            kept = self._kept(file)
+            if kept is not None:
+                return kept
         fetched = self._fetched(file, alone=False)
         assert fetched is not None  # noqa: S101 - for the type checker: it yields to others only when alone
         return fetched
@@ -119,17 +126,28 @@ class Downloads:
     def _fetched(self, file: ListedFile, *, alone: bool) -> Stored | None:
         """Transfer it; with *alone*, None where another process has just begun to."""
         clean_failures = 0
+        places: Places | None = self._places
         while True:
             with self._cache.partial(file.sha256) as partial:
                 if alone and partial.beside_another:
                     return None
-                transfer = _Transfer(self._client, self._reporter, file, partial, fresh=clean_failures > 0)
+                transfer = Transfer(
+                    file,
+                    partial,
+                    client=self._client,
+                    reporter=self._reporter,
+                    fresh=clean_failures > 0,
+                    places=places,
+                    rules=self._rules,
+                )
                 try:
-                    return transfer.run()
+                    with self._places.taken():
+                        return transfer.run()
                 except IntegrityFault:
                     self._reporter.download_bytes(filename=file.name.filename, count=-partial.size)
                     partial.restart()
                     clean_failures += not transfer.resumed
+                    places = None
                     if clean_failures > 1:
                         raise
 
@@ -154,128 +172,6 @@ class _Tally(Reporter):
             held, self._held = self._held, None
         for filename, count in (held or {}).items():
             self._reporter.download_bytes(filename=filename, count=count)
-
-
-class _Transfer:
-    """One file, from its first byte or from where an earlier transfer broke off, to its last."""
-
-    def __init__(self, client: Client, reporter: Reporter, file: ListedFile, partial: Partial, *, fresh: bool) -> None:
-        self._client = client
-        self._reporter = reporter
-        self._file = file
-        self._partial = partial
-        self._fresh = fresh
-        self._algorithms = tuple(name for name, _ in file.hashes if name in CHECKED and name != "sha256")
-        self._digests = Digests(self._algorithms)
-        self._validator: str | None = None
-        self.resumed = False
-
-    def run(self) -> Stored:
-        """Raises IndexFault, IntegrityFault, DiskFault."""
-        size = self._partial.size
-        if size and self._file.size is not None and size > self._file.size:
-            self._restart()
-        elif size:
-            self._digests = self._partial.digests(self._algorithms)
-            self._count(size)
-            self.resumed = True
-        attempts = self._client.attempts(self._file.url)
-        while True:
-            begun = self._partial.size
-            try:
-                if self._more(attempts):
-                    return self._verified()
-            except WireFault as fault:
-                self.resumed = self.resumed or self._partial.size > 0
-                attempts.progressed(self._partial.size - begun)
-                attempts.broke(fault)
-
-    def _more(self, attempts: Attempts) -> bool:
-        """Read one answer; False where the transfer must begin again. Raises WireFault where the answer breaks off."""
-        start = self._partial.size
-        if start and start == self._file.size:
-            return True
-        with self._client.stream(
-            self._file.url, attempts=attempts, start=start, validator=self._validator, fresh=self._fresh
-        ) as stream:
-            if stream.status == 416 and start:  # noqa: PLR2004 - RFC 9110: nothing lies behind what we have
-                self._restart()
-                return False
-            self._check_head(stream)
-            if stream.first != start:
-                self._restart()
-                if stream.first:
-                    raise WireFault("broken", "another part than the one asked for came")
-            self._validator = stream.validator
-            for piece in stream.pieces:
-                if self._partial.size + len(piece) > self._most():
-                    raise _wrong_size(self._file, None)
-                self._partial.append(piece)
-                self._digests.update(piece)
-                self._count(len(piece))
-        if self._file.size is not None and self._partial.size < self._file.size:
-            raise WireFault("broken", "the connection ended before the whole file had come")
-        return True
-
-    def _check_head(self, stream: Stream) -> None:
-        file = self._file
-        if stream.status in (404, 410):
-            raise gone(file, stream.status)
-        if stream.status not in (200, 206):
-            raise IndexFault(
-                f"{shown(file.url)}: answered {stream.status}", code="http-status", hint="open the address in a browser"
-            )
-        if stream.total is not None and file.size is not None and stream.total != file.size:
-            for _ in stream.pieces:  # where it is a portal's page, the first piece says so, which tells more
-                break
-            raise _wrong_size(file, stream.total)
-
-    def _verified(self) -> Stored:
-        file = self._file
-        for algorithm, expected in file.hashes:
-            if algorithm not in CHECKED:
-                continue
-            got = self._digests.hexdigest(algorithm)
-            if got != expected:
-                raise IntegrityFault(
-                    f"{file.name.filename}: wrong {algorithm}, expected {expected}, got {got} ({shown(file.url)})",
-                    code="wrong-hash",
-                    hint=_REFETCH,
-                )
-        sha256, size = Sha256(self._digests.hexdigest("sha256")), self._partial.size
-        path = self._partial.commit(sha256)
-        return Stored(path=path, sha256=sha256, size=size, from_cache=False, stamp=stamp(path.stat()))
-
-    def _most(self) -> int:
-        return self._client.limits.file if self._file.size is None else self._file.size
-
-    def _restart(self) -> None:
-        self._count(-self._partial.size)
-        self._partial.restart()
-        self._digests = Digests(self._algorithms)
-        self._validator = None
-        self.resumed = False
-
-    def _count(self, count: int) -> None:
-        self._reporter.download_bytes(filename=self._file.name.filename, count=count)
-
-
-def gone(file: ListedFile, status: int) -> IndexFault:
-    """The fault for a file that a listing names and the server does not have."""
-    return IndexFault(
-        f"{shown(file.url)}: listed but gone (answered {status})",
-        code="gone",
-        hint=f"the index {file.index} names a file that it does not have any more: run again, or exclude that version",
-    )
-
-
-def _wrong_size(file: ListedFile, got: int | None) -> IntegrityFault:
-    came = "more came" if got is None else f"got {got}"
-    return IntegrityFault(
-        f"{file.name.filename}: wrong size, expected {file.size} bytes, {came} ({shown(file.url)})",
-        code="wrong-size",
-        hint=_REFETCH,
-    )
 
 
 def fetch(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 __all__ = ["Gate"]
 
@@ -18,26 +17,31 @@ class Gate:
 
     def __init__(self, most: int) -> None:
         self._most = self._width = most
-        self._inside = self._good = 0
-        self._free = threading.Condition()
+        self._inside = self._good = self._waiting = 0
+        self._free = threading.Condition(threading.Lock())
 
-    @contextlib.contextmanager
-    def passed(self, check: Callable[[], None]) -> Iterator[Gate]:
-        """Wait for a place, and hold it. *check* is called meanwhile, and may raise."""
+    def enter(self, check: Callable[[], None]) -> None:
+        """Wait for a place, and take it until ``leave``. *check* is called meanwhile, and may raise."""
         with self._free:
             while self._inside >= self._width:
-                self._free.wait(_LOOK)
+                self._waiting += 1
+                try:
+                    self._free.wait(_LOOK)
+                finally:
+                    self._waiting -= 1
                 check()
             self._inside += 1
-        try:
-            yield self
-        finally:
-            with self._free:
-                self._inside -= 1
+
+    def leave(self) -> None:
+        with self._free:
+            self._inside -= 1
+            if self._waiting:
                 self._free.notify()
 
     def heard(self, status: int) -> None:
         """The host has answered."""
+        if self._width == self._most and status not in _TOO_MANY:
+            return
         with self._free:
             if status in _TOO_MANY:
                 self._width, self._good = max(self._width // 2, 1), 0

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import BinaryIO
 
 from pypimirror.disk import disk_fault
 from pypimirror.errors import IntegrityFault, ResolutionFault
 from pypimirror.index import sdist, wheel
 from pypimirror.index.metadata import parse_core_metadata
 from pypimirror.model.files import CoreMetadata
-from pypimirror.model.names import Sha256
+from pypimirror.model.names import ParsedName, Sha256
 from pypimirror.model.plan import PlannedFile, VerifiedFile
 from pypimirror.net.cache import Cache, metadata_key
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "look_into"]
 
 _RULES = "gate-2"  # another number whenever the gate lets less through
 _HINT = "run again with --no-cache; if it stays, the index serves metadata that is not the file's: tell who runs it"
@@ -42,13 +43,7 @@ def inspect(planned: PlannedFile, path: Path, sha256: Sha256, size: int, cache: 
                     metadata_size=None,
                     index_hash=index_hash,
                 )
-            # What was found in order in an earlier run, by the same rules and under the same name, still is.
-            key, passed = metadata_key(file=sha256, source=""), f"{_RULES} {name.filename}"
-            kept = cache.passed(key, passed)
-            if kept is None:
-                data = wheel.gate(file, name=name)
-                kept = cache.keep_metadata(key, data, passed=passed), data
-            record, data = kept
+            record, data = _passed_gate(file, name, sha256, cache)
     except OSError as error:
         raise disk_fault(error, f"reading {path}") from None
     digest = hashlib.sha256(data).hexdigest()
@@ -66,6 +61,26 @@ def inspect(planned: PlannedFile, path: Path, sha256: Sha256, size: int, cache: 
         metadata_size=len(data),
         index_hash=index_hash,
     )
+
+
+def look_into(name: ParsedName, path: Path, sha256: Sha256, cache: Cache) -> None:
+    """What ``inspect`` would find out about a wheel, ahead of it. Raises IntegrityFault, DiskFault."""
+    if name.is_wheel:
+        try:
+            with path.open("rb") as file:
+                _passed_gate(file, name, sha256, cache)
+        except OSError as error:
+            raise disk_fault(error, f"reading {path}") from None
+
+
+def _passed_gate(file: BinaryIO, name: ParsedName, sha256: Sha256, cache: Cache) -> tuple[Path, bytes]:
+    """The record of a wheel's METADATA, and that: what was found in order by the same rules, as this name, still is."""
+    key, passed = metadata_key(file=sha256, source=""), f"{_RULES} {name.filename}"
+    kept = cache.passed(key, passed)
+    if kept is None:
+        data = wheel.gate(file, name=name)
+        kept = cache.keep_metadata(key, data, passed=passed), data
+    return kept
 
 
 def _static(planned: PlannedFile, texts: sdist.SdistTexts) -> CoreMetadata:

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pypimirror.errors import IndexFault
 from pypimirror.model.files import Listing
 from pypimirror.model.names import NormalizedName
-from pypimirror.net.bodies import shown
+from pypimirror.net.bodies import shown, unzipped
 from pypimirror.net.cache import Cache, KeptPage
 from pypimirror.net.client import Answer, Client
+from pypimirror.net.memory import give_back
 from pypimirror.values import dataclass
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ ABSENT = "absent"
 _ETAG, _MODIFIED, _SHA256 = "etag ", "modified ", "sha256 "
 _GONE = (404, 410)
 _SAME = 304
+_LARGE = 1 << 17  # zipped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +66,7 @@ class Pages:
             headers["If-None-Match"] = asked[len(_ETAG) :]
         elif asked.startswith(_MODIFIED):
             headers["If-Modified-Since"] = asked[len(_MODIFIED) :]
-        answer = self._client.get(url, accept=ACCEPT, limit=self._client.limits.page, headers=headers)
+        answer = self._client.get(url, accept=ACCEPT, limit=self._client.limits.page, headers=headers, zipped=True)
         if answer.status == _SAME and len(headers) > 1:
             return Seen(url=url, mark=asked, answer=None, kept=kept)
         if answer.status in _GONE:
@@ -74,7 +78,7 @@ class Pages:
                 hint="open the address in a browser; is it the address of a simple index?",
             )
         etag, modified = answer.headers.get("etag", ""), answer.headers.get("last-modified", "")
-        digest = "" if etag or modified else hashlib.sha256(answer.body).hexdigest()
+        digest = "" if etag or modified else _digest(answer)
         return Seen(url=url, mark=_mark(etag=etag, modified=modified, digest=digest), answer=answer, kept=kept)
 
     def open(self, seen: Seen, project: NormalizedName, *, index: str) -> Listing | None:
@@ -91,7 +95,8 @@ class Pages:
             if kept is None or _mark(etag=kept.etag, modified=kept.last_modified, digest="") != seen.mark:
                 return self.open(self.look(seen.url), project, index=index)  # the cache has lost it, or has another
             drawn = outline.load(kept.outline)
-            return open_page(kept.body, kept.content_type, url=kept.url, project=project, index=index, outline=drawn)[0]
+            read = self._reader(kept)
+            return open_page(read, kept.content_type, url=kept.url, project=project, index=index, outline=drawn)[0]
         digest = seen.mark[len(_SHA256) :] if seen.mark.startswith(_SHA256) else ""
         drawn = None
         if kept is None and digest:
@@ -99,11 +104,19 @@ class Pages:
         if kept is not None and digest and (digest, answer.content_type) == (kept.sha256, kept.content_type):
             drawn = outline.load(kept.outline)
         listing, made = open_page(
-            answer.body, answer.content_type, url=answer.url, project=project, index=index, outline=drawn
+            self._reader(answer), answer.content_type, url=answer.url, project=project, index=index, outline=drawn
         )
         if made is not drawn:
             self._keep(seen.url, answer, digest, made)
         return listing
+
+    def _reader(self, page: Answer | KeptPage) -> bytes | Callable[[], bytes]:
+        """The page's bytes. What came as gzip is held so, and undone when it is wanted: seldom more than once."""
+        if not page.is_zipped:
+            return page.body
+        if len(page.body) > _LARGE:
+            give_back()
+        return partial(unzipped, page.body, self._client.limits.page, page.url)
 
     def _keep(self, url: str, answer: Answer, digest: str, drawn: Outline) -> None:
         from pypimirror.index import outline  # noqa: PLC0415 - as in open
@@ -121,8 +134,14 @@ class Pages:
                     body=b"" if digest else answer.body,
                     outline=outline.dump(drawn),
                     sha256=digest,
+                    is_zipped=answer.is_zipped,
                 ),
             )
+
+
+def _digest(answer: Answer) -> str:
+    """Of what came; of gzip without its first ten bytes (RFC 1952), for some servers write there when they made it."""
+    return hashlib.sha256(answer.body[10 if answer.is_zipped else 0 :]).hexdigest()
 
 
 def _mark(*, etag: str, modified: str, digest: str) -> str:

@@ -7,13 +7,14 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, Protocol
 
 from pypimirror.disk import Disk, disk_fault
 from pypimirror.model.names import Sha256
 from pypimirror.net.locking import LOCKS, try_lock
 
-__all__ = ["PRIVATE_FILE", "Digests", "Partial", "writing"]
+__all__ = ["PRIVATE_FILE", "Digests", "Partial", "Scrap", "writing"]
 
 PRIVATE_FILE = 0o600
 _PIECE = 1 << 20
@@ -25,6 +26,8 @@ class Home(Protocol):
     folder: Path
 
     def temp_place(self) -> Path: ...
+
+    def free(self) -> int: ...
 
     def adopt(self, source: Path, sha256: Sha256) -> Path: ...
 
@@ -73,6 +76,29 @@ class Partial:
             self._disk.write(self._file, data)
             self.size += len(data)
 
+    def beside(self) -> Scrap:
+        """A place for a part that belongs further behind. Safe for threads."""
+        return Scrap(self._cache, self._disk)
+
+    def room(self) -> int:
+        """Free bytes on the disk."""
+        return self._cache.free()
+
+    def join(self, scrap: Scrap, size: int, digests: Digests) -> None:
+        """Append the first *size* bytes of *scrap*, and tell *digests* of them."""
+        with writing(self._cache.folder):
+            file, left = scrap.file, size
+            file.seek(0)
+            left -= self._disk.copy_into(self._file, file, size)
+            while left and (piece := file.read(min(_PIECE, left))):
+                self._disk.write(self._file, piece)
+                left -= len(piece)
+            file.seek(0)
+            while size and (piece := file.read(min(_PIECE, size))):
+                digests.update(piece)
+                self.size += len(piece)
+                size -= len(piece)
+
     def restart(self) -> None:
         """Throw away what is here and begin again."""
         with writing(self._cache.folder):
@@ -103,6 +129,45 @@ class Partial:
                 self._disk.remove(self._place)
         finally:
             self._file.close()
+
+
+class Scrap:
+    """A file that has no name any more: the system removes it with the process. A context manager that closes it.
+
+    Raises DiskFault.
+    """
+
+    def __init__(self, cache: Home, disk: Disk) -> None:
+        self._cache = cache
+        self._disk = disk
+        self._place = cache.temp_place()
+        with writing(cache.folder):
+            self.file = disk.create(self._place, mode=PRIVATE_FILE)
+        self._named = True
+        self._unname()
+
+    def __enter__(self) -> Scrap:  # noqa: PYI034 - typing.Self needs Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def write(self, data: bytes) -> None:
+        with writing(self._cache.folder):
+            self._disk.write(self.file, data)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.file.close()
+        self._unname()
+
+    def _unname(self) -> None:
+        if self._named:
+            with contextlib.suppress(OSError):  # Windows removes no open file: then when it is closed
+                self._disk.remove(self._place)
+                self._named = False
 
 
 class Digests:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 
 from pypimirror.errors import IndexFault
+from pypimirror.net.bodies import shown
 from pypimirror.net.wire import Limits, Stopped, WireFault
 from pypimirror.reporting import Reporter
 
@@ -36,13 +37,18 @@ class GaveUp(IndexFault):
 class Attempts:
     """The tries for one address, whatever it was that failed. Used by one thread."""
 
-    def __init__(self, what: str, *, retries: int, limits: Limits, stop: threading.Event, reporter: Reporter) -> None:
-        self.what = what
+    def __init__(self, url: str, *, retries: int, limits: Limits, stop: threading.Event, reporter: Reporter) -> None:
+        self._url = url
         self._retries = retries
         self._limits = limits
         self._stop = stop
         self._reporter = reporter
         self._failed = 0
+
+    @property
+    def what(self) -> str:
+        """The address as messages have it. Most are never shown."""
+        return shown(self._url)
 
     def progressed(self, size: int) -> None:
         """*size* bytes came with the last try: after a good piece of progress the count begins again."""

@@ -210,25 +210,25 @@ class Stream:
                 self._set = seconds
             if not isinstance(self._connection, ssl.SSLSocket):
                 return self._connection.recv(most)
-            return self._records(self._connection, most if together else 1)
+            return self._records(self._connection, most, together=together)
 
         return self._backend.waiting(attempt, len)
 
-    def _records(self, connection: ssl.SSLSocket, most: int) -> bytes:
+    def _records(self, connection: ssl.SSLSocket, most: int, *, together: bool) -> bytes:
         """What has come of TLS's small records, together: each piece costs whoever reads it more than it costs here."""
         if self._failed is not None:
             raise self._failed
-        piece = connection.recv(_RECORD)
-        size = len(piece)
-        if not piece or size >= most:
+        piece = connection.recv(min(most, _RECORD))
+        left = most - len(piece)
+        if not (piece and left and together):
             return piece
         pieces = [piece]
         connection.settimeout(0)
         self._set = 0
         try:
-            while pieces[-1] and size < most:
-                pieces.append(connection.recv(_RECORD))
-                size += len(pieces[-1])
+            while pieces[-1] and left:
+                pieces.append(connection.recv(min(left, _RECORD)))
+                left -= len(pieces[-1])
         except ssl.SSLWantReadError:
             pass
         except OSError as error:
@@ -260,6 +260,8 @@ class Stream:
     def stale(self) -> bool:
         """Whether this idle connection can't be used again: what can be read was never asked for, or is the end."""
         if self._connection.fileno() < 0:
+            return True
+        if isinstance(self._connection, ssl.SSLSocket) and self._connection.pending():
             return True
         if not hasattr(select, "poll"):
             return bool(select.select([self._connection], [], [], 0)[0])

@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -153,7 +154,8 @@ class Workers:
             self._queue.put((_END, next(self._order), None))
         end = time.monotonic() + patience
         for thread in threads:
-            thread.join(max(end - time.monotonic(), 0.0))
+            with suppress(RuntimeError):  # an interrupt may come while it is being started
+                thread.join(max(end - time.monotonic(), 0.0))
 
     def _put(self, rank: int, task: Task[T]) -> None:
         with self._lock:

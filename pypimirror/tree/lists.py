@@ -79,8 +79,14 @@ class Change:
     old: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def tree_pages(composition: Composition, *, indexed: bool = False) -> Iterator[Page]:
-    """Every page of the merged index, those of a project before those that name it. *indexed*: see ``Head``."""
+def tree_pages(
+    composition: Composition, *, indexed: bool = False, locks: Sequence[Page] | None = None
+) -> Iterator[Page]:
+    """Every page of the merged index, those of a project before those that name it. *indexed*: see ``Head``.
+
+    *locks* are those of the composition, where they are made already; they are only named here.
+    """
+    locks = tuple(tree_locks(composition)) if locks is None else locks
     for project in composition.projects:
         yield from project_pages(project)
     bundles = tuple(map(summary, composition.bundles))
@@ -90,7 +96,7 @@ def tree_pages(composition: Composition, *, indexed: bool = False) -> Iterator[P
         projects=len(composition.projects),
         files=sum(len(project.files) for project in composition.projects),
         size=sum(project.size for project in composition.projects),
-        locks=[page.path.removeprefix(f"{LOCKS}/") for page in tree_locks(composition)],
+        locks=[page.path.removeprefix(f"{LOCKS}/") for page in locks],
         indexed=indexed,
     )
     yield from list_pages(head, Change(added=composition.projects))
@@ -103,8 +109,9 @@ def bundle_members(manifest: Manifest) -> tuple[Page, ...]:
     They do not depend on ``manifest.members``, in which the builder then lists them.
     """
     composition = compose([Accepted(digest=_UNWRITTEN, manifest=manifest)])
-    pages = [*tree_pages(composition), Page(path="README.txt", data=readme(composition).encode("utf-8"))]
-    pages += tree_locks(composition)
+    locks = tuple(tree_locks(composition))
+    pages = [*tree_pages(composition, locks=locks), *locks]
+    pages.append(Page(path="README.txt", data=readme(composition).encode("utf-8")))
     return tuple(sorted(pages, key=lambda page: page.path))
 
 

@@ -28,6 +28,7 @@ from pypimirror.tree.rows import attribute, legacy_row, link, simple_row, string
 
 __all__ = [
     "API_VERSION",
+    "compile_templates",
     "html_page",
     "json_page",
     "legacy_page",
@@ -39,6 +40,7 @@ __all__ = [
 API_VERSION = "1.4"
 
 _KILO = 1000
+_TEMPLATES = ("landing.html.j2", "landing_row.html.j2", "packages.html.j2", "project.html.j2", "root.html.j2")
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -139,6 +141,12 @@ def html_page(path: str, name: str, **values: object) -> Page:
 def template(name: str) -> Template:
     """A template of ours, by the name of its file."""
     return _environment().get_template(name)
+
+
+def compile_templates() -> None:
+    """Make every template ready, while something else must be waited for: jinja compiles each at its first use."""
+    for name in _TEMPLATES:
+        template(name)
 
 
 @lru_cache(maxsize=1)

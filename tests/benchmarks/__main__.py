@@ -27,6 +27,7 @@ def _arguments() -> argparse.ArgumentParser:
     line = argparse.ArgumentParser(add_help=False)
     line.add_argument("--latency", type=float, default=0.02, help="seconds that each request waits")
     line.add_argument("--rate", type=float, default=125e6, help="bytes a second of the whole line; 0: no bound")
+    line.add_argument("--per-connection", type=float, default=0, help="bytes a second of each connection; 0: no bound")
     often = argparse.ArgumentParser(add_help=False)
     often.add_argument("-n", "--rounds", type=int, default=5)
     often.add_argument(
@@ -102,7 +103,7 @@ def _record(said: argparse.Namespace) -> None:
 
 def _race(said: argparse.Namespace) -> None:
     tools = bed.tools_of(said.store, pip=said.pip, uv=said.uv)
-    with bed.opened(said.store, latency=said.latency, rate=said.rate) as server:
+    with bed.opened(said.store, latency=said.latency, rate=said.rate, connection=said.per_connection) as server:
         for case in _cases(said, server, tools):
             usual = (
                 ["ours", "uv", "pip"]
@@ -124,7 +125,7 @@ def _flames(said: argparse.Namespace) -> None:
     """A flame graph of each case, and a table of the functions of ours that have 5 % or more of it."""
     out = (said.out or said.store / "flames").absolute()
     out.mkdir(parents=True, exist_ok=True)
-    with bed.opened(said.store, latency=said.latency, rate=said.rate) as server:
+    with bed.opened(said.store, latency=said.latency, rate=said.rate, connection=said.per_connection) as server:
         for case in _cases(said, server, jobs.found_tools(said.pip, said.uv)):
             with races.folder_in(said.store) as folder:
                 ready = replace(case, warm=races.warmed(case, folder))
@@ -146,7 +147,7 @@ def _suite(said: argparse.Namespace) -> None:
     ceiling = races.ceiling(said.store)
     results, tools = Results(path), bed.tools_of(said.store, pip=said.pip, uv=said.uv)
     wanted = [heat for heat in SUITE if not said.heat or heat.name in said.heat]
-    with bed.opened(said.store, latency=said.latency, rate=said.rate) as server:
+    with bed.opened(said.store, latency=said.latency, rate=said.rate, connection=said.per_connection) as server:
         for heat in wanted:
             for name in heat.workloads:
                 if said.workload and name not in said.workload:
@@ -205,7 +206,8 @@ def _print(result: races.Result) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     said = _arguments().parse_args(words)
     if said.command == "serve":
-        bed.serve_here(said.store, port=said.port, line=Line(latency=said.latency, rate=said.rate), fill=said.fill)
+        line = Line(latency=said.latency, rate=said.rate, connection=said.per_connection)
+        bed.serve_here(said.store, port=said.port, line=line, fill=said.fill)
     elif said.command == "record":
         _record(said)
     elif said.command == "race":

@@ -32,7 +32,7 @@ class Bed:
     address: str
 
     def ask(self, what: str) -> Any:  # noqa: ANN401  JSON
-        """``counts``, ``reset``, ``line?latency=0.02&rate=0``."""
+        """``counts``, ``reset``, ``line?latency=0.02&rate=0&connection=0``."""
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
             f"{self.address}/-/{what}", timeout=10
         ) as answer:
@@ -40,10 +40,11 @@ class Bed:
 
 
 @contextlib.contextmanager
-def opened(store: Path, *, latency: float, rate: float, fill: int = 0) -> Iterator[Bed]:
+def opened(store: Path, *, latency: float, rate: float, connection: float = 0, fill: int = 0) -> Iterator[Bed]:
     """A server for *store*; with *fill* it asks the real index for what is missing, so many bytes at most."""
     command = [sys.executable, "-m", "tests.benchmarks", "serve", "--store", str(store)]
-    command += ["--latency", str(latency), "--rate", str(rate), *(["--fill", str(fill)] if fill else [])]
+    command += ["--latency", str(latency), "--rate", str(rate), "--per-connection", str(connection)]
+    command += ["--fill", str(fill)] if fill else []
     with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout is not None

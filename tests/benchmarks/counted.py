@@ -1,12 +1,13 @@
 """``pypimirror`` with the calls of some functions counted: ``python -m tests.benchmarks.counted FILE ARGUMENT...``.
 
 The counts go to FILE as JSON, a number for each name of ``HOT``, and ``BYTES``. They count calls that ran: what a cache
-answered is no call.
+answered is no call. They are those of this process: on one processor (``alone``) no other one has a part in it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections import Counter
@@ -37,6 +38,12 @@ BYTES = "bytes of pages"
 """How many bytes were handed to the functions of "pages"."""
 
 
+def alone() -> None:
+    """Have one processor from now on."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
 def counted(target: Path, arguments: list[str]) -> None:
     """Run the command line, and exit."""
     codes: dict[CodeType, str] = {
@@ -65,4 +72,5 @@ def counted(target: Path, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    alone()
     counted(Path(sys.argv[1]), sys.argv[2:])

@@ -4,10 +4,11 @@
     /html/simple/<project>/     HTML with hashes and Requires-Python alone
     /<face>/.../<filename>      files, also by range; ``.metadata`` only below /json/
     /-/counts  /-/reset         what was asked, as JSON
-    /-/line?latency=S&rate=B    change the line
+    /-/line?latency=S&rate=B&connection=B    change the line
 
 Each request waits for the latency before it is answered. The bandwidth is that of one line that all connections share;
-0 is as fast as the loopback goes. Pages are compressed for who accepts it, once and beforehand.
+0 is as fast as the loopback goes. Beside that, each connection may have a bound of its own, as behind some CDNs. Pages
+are compressed for who accepts it, once and beforehand.
 """
 
 from __future__ import annotations
@@ -35,17 +36,23 @@ _JSON = "application/vnd.pypi.simple.v1+json"
 
 @dataclass(kw_only=True, slots=True)
 class Line:
-    """Seconds that each request waits; bytes a second that all connections share, 0 for no bound."""
+    """Seconds that each request waits; bytes a second that all connections share, 0 for no bound.
+
+    ``connection`` is the most that any one of them gets, 0 for no bound. Who is late by less than ``slack`` seconds
+    makes up for it.
+    """
 
     latency: float = 0.02
     rate: float = 0.0
+    connection: float = 0.0
+    slack: float = 0.0
     free_at: float = 0.0
 
     def wait(self, size: int, now: float) -> float:
         """Take the line for *size* bytes; how long until they have passed."""
         if not self.rate:
             return 0.0
-        self.free_at = max(self.free_at, now) + size / self.rate
+        self.free_at = max(self.free_at, now - self.slack) + size / self.rate
         return self.free_at - now
 
 
@@ -131,6 +138,7 @@ class Replay:
             said = parse_qs(query)
             self.line.latency = float(said.get("latency", [str(self.line.latency)])[0])
             self.line.rate = float(said.get("rate", [str(self.line.rate)])[0])
+            self.line.connection = float(said.get("connection", [str(self.line.connection)])[0])
         told = {"requests": dict(self.counts), "bytes": dict(self.sent), "missed": self.missed[:50]}
         return Answer(kind="control", body=json.dumps(told).encode())
 
@@ -170,6 +178,7 @@ class _Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._buffer = b""
         self._busy = False
+        self._own = Line(slack=0.05)  # sleeps are too long, and many
         self._drained = asyncio.Event()
         self._drained.set()
         self._transport = cast("asyncio.Transport", None)
@@ -223,7 +232,7 @@ class _Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         answer = self._replay.answer(request)
-        if answer.file is None and not self._replay.line.rate:
+        if answer.file is None and not self._is_bound():
             self._transport.write(self._head(request, answer) + self._body(request, answer))
             self._done(request)
         else:
@@ -245,10 +254,10 @@ class _Connection(asyncio.Protocol):
 
     async def _sendfile(self, answer: Answer) -> None:
         assert answer.file is not None
-        line, at, end = self._replay.line, answer.start, answer.start + answer.size
+        at, end = answer.start, answer.start + answer.size
         with answer.file.open("rb") as file:
             while at < end:
-                size = min(end - at, _PIECE if line.rate else end)
+                size = min(end - at, _PIECE if self._is_bound() else end)
                 await self._pass(size)
                 await self._loop.sendfile(self._transport, file, at, size)
                 self._replay.sent[answer.kind] += size
@@ -262,8 +271,13 @@ class _Connection(asyncio.Protocol):
             self._transport.write(piece)
             self._replay.sent[kind] += len(piece)
 
+    def _is_bound(self) -> bool:
+        return bool(self._replay.line.rate or self._replay.line.connection)
+
     async def _pass(self, size: int) -> None:
-        wait = self._replay.line.wait(size, self._loop.time())
+        line, now = self._replay.line, self._loop.time()
+        self._own.rate = line.connection
+        wait = max(line.wait(size, now), self._own.wait(size, now))
         if wait > 0.002:  # what a sleep can't be trusted with is made up for by the next one
             await asyncio.sleep(wait)
 

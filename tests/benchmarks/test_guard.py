@@ -66,15 +66,23 @@ class World:
             loop.close()
 
     def run(self, command: str, targets: tuple[str, ...], *, face: str = "json", cache: str) -> Counts:
-        self.replay.reset()
+        """Run it on one processor, where it has no second process whose calls nobody would count."""
         told = self.folder / "calls.json"
-        words = [sys.executable, "-m", "tests.benchmarks.counted", str(told), command, "-q", "--isolated"]
+        program = [sys.executable, "-m", "tests.benchmarks.counted", str(told)]
+        requests, received = self.asked(program, command, targets, face=face, cache=cache)
+        return Counts(requests=requests, received=received, calls=json.loads(told.read_text()))
+
+    def asked(
+        self, program: list[str], command: str, targets: tuple[str, ...], *, face: str = "json", cache: str
+    ) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """Run it; how many requests of each kind it made, and how many bytes came."""
+        self.replay.reset()
+        words = [*program, command, "-q", "--isolated"]
         words += ["-i", f"{self.store.address}/{face}/simple/", "--cache-dir", str(self.folder / cache), *targets]
         words += ["-o", str(self.folder / "bundle.tar")] if command == "bundle" else []
         environ = jobs.environment(self.folder)
         subprocess.run([*words, frozen.REQUIREMENT], env=environ, check=True, timeout=120)
-        calls = json.loads(told.read_text())
-        return Counts(requests=dict(self.replay.counts), received=dict(self.replay.sent), calls=calls)
+        return dict(self.replay.counts), dict(self.replay.sent)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +153,23 @@ def test_a_second_target_shares_every_page_and_costs_only_its_own_files(cold: Co
 def test_the_same_again_only_asks_whether_the_pages_have_changed(again: Counts) -> None:
     assert {**again.requests, "connection": 0} == {"connection": 0, "not modified": frozen.PROJECTS}
     assert sum(again.received.values()) == 0
+
+
+def test_the_same_again_opens_no_page_and_searches_nothing(again: Counts) -> None:
+    assert {what: again.calls[what] for what in ("pages", "rows judged", "metadata", counted.BYTES)} == {
+        "pages": 0,
+        "rows judged": 0,
+        "metadata": 0,
+        counted.BYTES: 0,
+    }
+
+
+def test_a_second_process_asks_for_nothing_that_this_one_asks_for(world: World) -> None:
+    requests, _ = world.asked([sys.executable, "-m", "pypimirror"], "bundle", ONE, cache="helped")
+    assert requests["page"] == requests["file"] == frozen.PROJECTS
+    # What has come as a whole before anybody asks for its metadata is asked for nothing more.
+    assert requests["metadata"] <= frozen.PROJECTS
+    assert requests["connection"] <= 17 + 14
 
 
 def test_the_same_again_does_no_more_than_the_first_time(cold: Counts, again: Counts) -> None:

@@ -78,6 +78,18 @@ def test_what_shares_a_line_waits_for_what_went_before() -> None:
     assert [line.wait(50, now=1.0), line.wait(50, now=1.0), line.wait(50, now=9.0)] == [0.5, 1.0, 0.5]
 
 
+def test_a_bound_of_each_connection_makes_up_for_what_a_sleep_took_too_long() -> None:
+    line = Line(rate=100.0, slack=0.5)
+    assert [line.wait(50, now=1.0), line.wait(50, now=1.25), line.wait(50, now=9.0)] == [0.0, 0.25, 0.0]
+
+
+def test_the_line_can_be_changed_while_it_is_used(replay: Replay) -> None:
+    asked = Request(method="GET", path="/-/line", query="latency=0&rate=0&connection=15e6", headers={})
+    assert replay.answer(asked).kind == "control"
+    assert (replay.line.latency, replay.line.rate, replay.line.connection) == (0.0, 0.0, 15e6)
+    replay.line.connection = 0.0
+
+
 def test_a_recording_leaves_out_what_came_too_late_and_has_addresses_of_its_own(tmp_path: Path) -> None:
     row = {"hashes": {"sha256": "0" * 64}, "requires-python": None, "size": 1, "yanked": False}
 

@@ -182,7 +182,7 @@ class Exchange(BaseHTTPRequestHandler):
         if code == 200 and fake.ranges:
             code, data = self._part(data, headers)
         if code == 200 and fake.compress and "gzip" in self.headers.get("Accept-Encoding", ""):
-            headers["Content-Encoding"], data = "gzip", gzip.compress(data, mtime=0)
+            headers["Content-Encoding"], data = "gzip", gzip.compress(data, mtime=fake.zipped_at)
         self.head(code, {"Content-Type": body.content_type, "Content-Length": str(len(data)), **headers})
         if self.command != "HEAD" and code != 304:
             self.wfile.write(data)
@@ -244,7 +244,8 @@ class FakeServer:
     """The server. A context manager; ``url`` is its root, without a slash at the end.
 
     Switches: ``format`` ("json", "html", or "asked": JSON where the request accepts it), ``ranges``, ``etags``,
-    ``last_modified`` (a text, or ""), ``compress``, ``auth`` (user and password, or None), ``latency`` in seconds.
+    ``last_modified`` (a text, or ""), ``compress`` (``zipped_at`` a time), ``auth`` (user and password, or
+    None), ``latency`` in seconds.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
@@ -258,6 +259,7 @@ class FakeServer:
         self.etags = True
         self.last_modified = ""
         self.compress = False
+        self.zipped_at = 0
         self.auth: tuple[str, str] | None = None
         self.latency = 0.0
         self.closing = threading.Event()

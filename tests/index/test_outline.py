@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Callable
 
 import pytest
 
@@ -29,24 +31,129 @@ ROWS = [
 ]
 
 
-def opened(data: bytes, content_type: str, drawn: outline.Outline | None = None) -> tuple[Listing, outline.Outline]:
+def opened(
+    data: bytes | Callable[[], bytes], content_type: str, drawn: outline.Outline | None = None
+) -> tuple[Listing, outline.Outline]:
     return open_page(data, content_type, url=URL, project=project_name("some-thing"), index="main", outline=drawn)
 
 
-@pytest.mark.parametrize("kind", [JSON, HTML])
-def test_a_page_that_is_judged_when_it_is_looked_at_is_the_page_read_at_once(kind: str) -> None:
-    data = json_page(ROWS) if kind == JSON else html_page(ROWS)
+def assert_same(data: bytes, kind: str) -> None:
+    """What is looked at when it is wanted is what reading all gives, with an outline that is new, or was kept."""
     whole = listing(data, kind)
     first, drawn = opened(data, kind)
-    again, _ = opened(data, kind, outline.load(outline.dump(drawn)))
+    again, _ = opened(lambda: data, kind, outline.load(outline.dump(drawn)))
     for lazy in (first, again):
-        assert drawers(lazy).versions[0] == Version("1!3.0+cpu")
         assert list(drawers(lazy).versions) == list(drawers(whole).versions)
         assert drawers(lazy).finals == drawers(whole).finals
         for place in range(len(drawers(whole).versions)):
             assert drawers(lazy)[place] == drawers(whole)[place]
         assert tuple(lazy.files) == whole.files
         assert tuple(lazy.rejected) == whole.rejected
+
+
+@pytest.mark.parametrize("kind", [JSON, HTML])
+def test_a_page_that_is_judged_when_it_is_looked_at_is_the_page_read_at_once(kind: str) -> None:
+    data = json_page(ROWS) if kind == JSON else html_page(ROWS)
+    assert_same(data, kind)
+    assert drawers(opened(data, kind)[0]).versions[0] == Version("1!3.0+cpu")
+
+
+HEADS = ("some_thing", "some_thing", "some_thing", "some.thing", "Some-Thing", "other")
+VERSIONS = ("1.0", "1.0.0", "1", "2.0rc1", "2.0", "10.0.post1", "10.0.dev3", "3", "3.1", "0.1-1", "1.0-2", "x", "1!1")
+TAILS = (
+    "-py3-none-any.whl", "-cp312-cp312-win32.whl", "-cp312-cp312-win_amd64.whl", "-1-py3-none-any.whl", ".tar.gz",
+    ".tar.gz", ".zip", ".tar.bz2", ".egg", "-a-b-c-d-e.whl", "-py3.whl", ".exe",
+)  # fmt: skip
+REASONS = (
+    None,
+    False,
+    True,
+    "",
+    "bad",
+    'said "no"',
+    "see [1], {2}",
+    'a "]}" and a {"',
+    "\\",
+    '\\"yanked": "',
+    "\u2028\n",
+    '"',
+)
+
+
+def any_rows(dice: random.Random) -> list[dict[str, object]]:
+    rows = []
+    for _ in range(dice.randrange(1, 40)):
+        name = dice.choice(HEADS) + "-" + dice.choice(VERSIONS)
+        tails = dice.sample(TAILS, dice.randrange(1, 6))
+        rows += [row(name + tail, yanked=dice.choice(REASONS), size=dice.randrange(99)) for tail in tails]
+    if dice.random() < 0.5:
+        rows.sort(key=lambda each: str(each["filename"]))
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_any_page_is_the_page_read_at_once(seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311 - the same pages every time
+    rows = any_rows(dice)
+    if seed % 3 == 0:
+        page = html_page(rows).decode()
+        breaks = (
+            "</a><br>",
+            dice.choice(["</a>", "</a><br/>\n", "</a><!-- <a href='x'> -->", "</A><hr><a name=1>", "<br>"]),
+        )
+        assert_same(page.replace(*breaks, dice.choice([1, -1])).encode(), HTML)
+        return
+    separators = dice.choice([(",", ":"), (", ", ": "), (" ,\n", " : ")])
+    top = {"name": "some-thing", "files": rows, "meta": {"api-version": "1.1"}}
+    assert_same(json.dumps(top, separators=separators, sort_keys=dice.random() < 0.5).encode(), JSON)
+
+
+@pytest.mark.parametrize("link", ["", "&#10;", "#", "&#10;.whl", "?x", "%0A", "/"])
+def test_a_link_without_a_name_is_told_of_wherever_it_stands(link: str) -> None:
+    rows = html_page([row("some_thing-1-py3-none-any.whl"), row("some_thing-2-py3-none-any.whl")])
+    for page in (rows.replace(b"<a ", f'<a href="{link}">x</a><a '.encode(), times) for times in (1, 2)):
+        assert_same(page, HTML)
+        assert opened(page, HTML)[0].rejected
+
+
+class Source:
+    """A page that counts how often it is read."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.times = 0
+
+    def __call__(self) -> bytes:
+        self.times += 1
+        return self.data
+
+
+@pytest.mark.parametrize("kind", [JSON, HTML])
+def test_for_the_newest_releases_a_page_is_not_read_again(kind: str) -> None:
+    rows = [row(f"some_thing-{number}{tail}") for number in range(1, 101) for tail in (".tar.gz", "rc1.tar.gz")]
+    source = Source(json_page(rows) if kind == JSON else html_page(rows))
+    lazy, drawn = opened(source, kind)
+    kept, _ = opened(source, kind, outline.load(outline.dump(drawn)))
+    for each in (lazy, kept):
+        assert [str(drawers(each)[place][0].name.version) for place in (0, 2)] == ["100", "99"]
+    assert source.times == 1
+    assert drawers(lazy)[1][0].name.filename == "some_thing-100rc1.tar.gz"
+    assert source.times == 2
+
+
+def test_who_looks_at_all_old_versions_reads_a_page_a_few_times() -> None:
+    source = Source(json_page([row(f"some_thing-{number}.tar.gz") for number in range(1000)]))
+    lazy, _ = opened(source, JSON)
+    for place in range(1000):
+        assert drawers(lazy)[place][0].name.version == Version(str(999 - place))
+    assert source.times < 10
+
+
+def test_a_page_without_a_final_release_has_its_newest_versions_at_hand() -> None:
+    source = Source(json_page([row(f"some_thing-1.0rc{number}.tar.gz") for number in range(9)]))
+    lazy, _ = opened(source, JSON)
+    assert drawers(lazy)[0][0].name.filename == "some_thing-1.0rc8.tar.gz"
+    assert source.times == 1
 
 
 @pytest.mark.parametrize("page", [json_page([]), json_page(ROWS[:1]), b'\xef\xbb\xbf {"files" : [ ] , "x" : [1,{}] } '])
@@ -86,7 +193,12 @@ def test_an_outline_of_another_page_can_name_no_file_that_is_not_on_this_one() -
         tuple(lazy.files)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "[1,2,3,4,5,6,7]", '["html",["1"],"0x1",[],[],["active",""],null]'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", "[1,2,3,4,5,6,7,8]", '["html",["1"],"0x1",[],[],[],["active","",[],[]],null]\n',
+     '["json",["1"],"0x1",[[1,2]],[],[[0,5]],["active","",[],[]],null]\n{}',
+     '["json",["1"],"0x1",[[1,2]],[],[[0,1]],["active","",[],[]],null]\n{}'],
+)  # fmt: skip
 def test_what_is_no_outline_is_none(text: str) -> None:
     assert outline.load(text) is None
 
@@ -140,6 +252,32 @@ def test_rows_that_are_alike_are_found_without_decoding_each(rows: list[str], be
     assert [name for name, _, _ in found[0]] == [json.loads(each)["filename"] for each in rows]
     assert text[found[1]] == "]"
     assert row_places(text, first, limit=len(rows) - 2) is None
+
+
+@pytest.mark.parametrize("reason", ['a "quoted\\\\" word', "see [1], [2]", '"', "\\\\", "\\u005b\n"])
+def test_a_reason_for_a_yank_may_hold_anything(reason: str) -> None:
+    rows = [{"filename": f"some_thing-{n}.tar.gz", "url": "x", "hashes": {}, "yanked": reason} for n in range(5)]
+    text = json.dumps({"files": rows})
+    found = row_places(text, text.index("[") + 1, limit=9)
+    assert found is not None
+    assert [json.loads(text[start:end]) for _, start, end in found[0]] == rows
+
+
+def test_what_is_written_like_a_reason_for_a_yank_and_is_none_is_decoded() -> None:
+    for odd in ('"x\\"yanked":"\\"filename\\""', '"x":"\\"yanked\\":\\"y"', '"yanked":["a"]', '"tags":{"yanked":[1]}'):
+        text = page_of(*LEADING[:2], "{" + FILE.format(9, 9) + "," + odd + "}", *LEADING[2:]).decode()
+        json.loads(text)
+        assert row_places(text, text.index("[") + 1, limit=99) is None, odd
+
+
+def test_a_name_inside_a_row_is_no_row() -> None:
+    nested = '{"x":{"filename":"some_thing-7-py3-none-any.whl"},"filename":"some_thing-9-py3-none-any.whl","url":"9"}'
+    wheels = [f'{{"x":1,"filename":"some_thing-{number}-py3-none-any.whl","url":"{number}"}}' for number in (7, 8)]
+    behind = (
+        '{"x":1,"filename":"some_thing-7-py3-none-x.whl","y":{"filename":"some_thing-9-py3-none-any.whl"},"url":"7"}'
+    )
+    for rows in ([*wheels, nested], [wheels[0], nested, wheels[1]], [nested, *wheels], [wheels[0], behind]):
+        assert_same(page_of(*rows).replace(b'"url"', b'"hashes":{},"url"'), JSON)
 
 
 def test_wheels_of_one_version_side_by_side_are_as_one_row() -> None:

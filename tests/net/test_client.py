@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import socket
 import ssl
 import threading
@@ -69,6 +70,23 @@ class TestAnswers:
         server.pages["/x"] = Body(data=b"abc" * 100_000)
         with Client(settings(), limits=QUICK) as client:
             assert client.get(f"{server.url}/x", limit=1 << 20).body == b"abc" * 100_000
+
+    @pytest.mark.parametrize("limit", [1 << 12, 1 << 20])
+    def test_gzip_that_ends_early_or_lies_about_its_size_is_refused(self, server: FakeServer, limit: int) -> None:
+        packed = gzip.compress(b"abcdefg" * 100)
+        for damaged in (b"", packed[:-9], packed[:-1], packed[:-4] + b"\xff\xff\xff\xff", packed[:20]):
+            server.pages["/x"] = Body(data=damaged, headers={"Content-Encoding": "gzip"})
+            with Client(settings(), limits=QUICK) as client:
+                assert fault_of(client, f"{server.url}/x", limit=limit).code == "bad-encoding"
+
+    @pytest.mark.parametrize("level", [0, 9])
+    @pytest.mark.parametrize("size", [0, 1, 1000, 3_000_000])
+    def test_gzip_may_be_as_large_as_the_cap_and_no_larger(self, server: FakeServer, size: int, level: int) -> None:
+        server.pages["/x"] = Body(data=gzip.compress(bytes(size), level), headers={"Content-Encoding": "gzip"})
+        with Client(settings(), limits=QUICK) as client:
+            assert client.get(f"{server.url}/x", limit=size).body == bytes(size)
+            if size:
+                assert fault_of(client, f"{server.url}/x", limit=size - 1).code == "too-large"
 
     def test_a_range_is_had_or_the_status_tells_that_not(self, server: FakeServer) -> None:
         server.pages["/x"] = Body(data=bytes(range(100)))
