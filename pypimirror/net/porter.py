@@ -194,7 +194,9 @@ class _Told(Reporter):
 
     def download_bytes(self, *, filename: str, count: int) -> None:
         with self._lock:
-            lane, held = self._lanes[filename]  # nothing tells of a file after its end
+            if filename not in self._lanes:  # of two files with one name, from two places, one is not told of
+                return
+            lane, held = self._lanes[filename]
             held += count
             if abs(held) >= _TOLD:
                 lane.send(["bytes", held])
@@ -204,7 +206,8 @@ class _Told(Reporter):
     def end(self, filename: str) -> int:
         """What was not told yet."""
         with self._lock:
-            return self._lanes.pop(filename)[1]
+            _, held = self._lanes.pop(filename, (None, 0))
+            return held
 
 
 def _serve(fetch: Fetch, lane: _Lane, told: _Told, ended: threading.Event) -> None:

@@ -26,6 +26,7 @@ from pypimirror.model import names
 
 HOT: dict[str, tuple[Callable[..., object], ...]] = {
     "pages": (simple.parse_page, simple.open_page),
+    "page texts": (simple._text,),  # where the bytes of a page are read, however it came
     "rows judged": (rows.Rows.add,),
     "file names": (names.parse_file_name,),
     "metadata": (metadata.parse_core_metadata,),
@@ -35,7 +36,7 @@ HOT: dict[str, tuple[Callable[..., object], ...]] = {
     "markers evaluated": (Marker.evaluate,),
 }
 BYTES = "bytes of pages"
-"""How many bytes were handed to the functions of "pages"."""
+"""How many bytes were handed to the functions of "page texts"."""
 
 
 def alone() -> None:
@@ -59,7 +60,7 @@ def counted(target: Path, arguments: list[str]) -> None:
             name = codes[frame.f_code]
             with lock:
                 counts[name] += 1
-                if name == "pages":
+                if name == "page texts":
                     counts[BYTES] += len(frame.f_locals["data"])
 
     threading.setprofile(hook)

@@ -123,6 +123,8 @@ def test_a_cold_bundle_reuses_its_connections(cold: Counts) -> None:
 
 def test_a_cold_bundle_opens_each_page_once_and_judges_few_of_its_rows(cold: Counts) -> None:
     assert cold.calls["pages"] == frozen.PROJECTS
+    # The text of a page is not held: where an old version is wanted, and here it often is, it is read once more.
+    assert frozen.PROJECTS <= cold.calls["page texts"] <= 1.5 * frozen.PROJECTS
     assert cold.calls["rows judged"] <= 8 * frozen.PROJECTS
     assert cold.calls["file names"] <= 15 * frozen.PROJECTS
 
@@ -143,7 +145,7 @@ def test_a_second_target_shares_every_page_and_costs_only_its_own_files(cold: Co
         "file": frozen.PROJECTS + LIBRARIES,
     }
     assert two.received["page"] == cold.received["page"]
-    assert two.calls[counted.BYTES] == cold.calls[counted.BYTES]
+    assert two.calls[counted.BYTES] <= 1.2 * cold.calls[counted.BYTES]
     assert two.calls["Requirement()"] == cold.calls["Requirement()"]
     # Where there is one target, the whole bundle is its own files: it is not proven over both.
     for what in ("rows judged", "file names", "Version()", "SpecifierSet()"):
