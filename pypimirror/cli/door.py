@@ -18,7 +18,6 @@ import click
 from pypimirror import __version__
 from pypimirror.cli.voice import Voice
 from pypimirror.errors import InputFaults, PypimirrorError, SeveralFaults, UsageFault
-from pypimirror.model.urls import redact
 
 __all__ = ["cli", "main"]
 
@@ -184,6 +183,8 @@ def _broken_pipe() -> int:
 
 def _crashed(error: Exception, voice: Voice) -> int:
     import traceback  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    from pypimirror.model.urls import redact  # noqa: PLC0415 - nothing that --help needs
 
     told = redact("".join(traceback.format_exception(error)))
     voice.say(f"{told}\nerror: this is a fault of pypimirror, not of what you asked for; please report the lines above")

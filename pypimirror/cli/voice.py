@@ -8,7 +8,6 @@ import sys
 import click
 
 from pypimirror.cli.printable import printable
-from pypimirror.disk import disk_fault
 from pypimirror.errors import PypimirrorError
 from pypimirror.values import dataclass
 
@@ -51,6 +50,8 @@ class Voice:
             raise
         except OSError as error:
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - what is left must not be tried again
+            from pypimirror.disk import disk_fault  # noqa: PLC0415 - nothing that --help needs
+
             raise disk_fault(error, "writing to standard output") from error
 
     @property
