@@ -95,11 +95,13 @@ def _parsed_name(data: object) -> ParsedName:
 
 def _dataclass_reader(kind: Any) -> _Turn:  # noqa: ANN401 - any dataclass
     hints = get_type_hints(kind)
-    readers = {field.name: _reader(hints[field.name]) for field in dataclasses.fields(kind)}
+    readers = [(field.name, _reader(hints[field.name])) for field in dataclasses.fields(kind)]
 
     def read(data: object) -> object:
-        values = zip(readers.items(), _list(data), strict=True)
-        return kind(**{name: reader(value) for (name, reader), value in values})
+        values = _list(data)
+        if len(values) != len(readers):
+            raise ValueError("another number of fields")
+        return kind(**{name: reader(value) for (name, reader), value in zip(readers, values, strict=False)})
 
     return read
 
