@@ -53,6 +53,11 @@ SCRIPT = """\
     def children():
         return [int(pid) for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()]
 
+    def kill_when_begun():
+        while not any(part.stat().st_size for part in Path(sys.argv[1]).glob("partial-v1/*")):
+            time.sleep(0.01)
+        os.kill(children()[0], signal.SIGKILL)
+
     settings = Settings(sources=(), credentials=Credentials(environ={}), timeout=5.0, retries=0)
     reporter = Counted()
     cache = Cache(Path(sys.argv[1]))
@@ -128,7 +133,7 @@ def test_a_file_comes_by_the_child_and_every_byte_of_it_is_told(server: FakeServ
 def test_where_the_child_dies_this_process_fetches_the_file_itself(server: FakeServer, tmp_path: Path) -> None:
     served = add_wheel(server, size=SIZE)
     server.faults.append(fake.slow("/files/*", pause=0.2, piece=100_000, times=1))
-    kill = "threading.Timer(0.5, os.kill, (children()[0], signal.SIGKILL)).start()"
+    kill = "threading.Thread(target=kill_when_begun).start()"
     said = run(server, tmp_path, here=kill)
     assert (said["faults"], said["stored"][1], said["left"]) == ([], len(served.data), 0)
     assert Path(said["stored"][0]).read_bytes() == served.data
