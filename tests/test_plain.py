@@ -13,7 +13,7 @@ from pypimirror.model.plain import plain, value_of, values_of
 from pypimirror.model.reading import Malformed
 from pypimirror.model.requests import FormatControl, Origin, Policy, Root
 from pypimirror.model.targets import PatchRange
-from tests.test_remembered import TARGETS, request
+from tests.net.helpers import TARGETS, request
 
 VALUES = [
     PatchRange(lowest=3),

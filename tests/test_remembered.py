@@ -8,24 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from pypimirror import connected
 from pypimirror.connected import Request, connect, plan
 from pypimirror.errors import IndexFault
-from pypimirror.host_reader import LocalReader
-from pypimirror.inputs.requirements import read_wishes
-from pypimirror.model.aim import target
-from pypimirror.model.names import label
 from pypimirror.model.plan import Plan
-from pypimirror.model.requests import FormatControl, Policy, WishSet
+from pypimirror.model.requests import Constraint, Origin
 from pypimirror.net.settings import Settings, Source
 from pypimirror.reporting import Reporter
 from tests.fakes import server as fake
 from tests.fakes.archives import make_sdist
 from tests.fakes.server import FakeServer
-from tests.net.helpers import add_wheel, index_source, settings_for
-
-TARGETS = (target("3.12", "manylinux_2_28_x86_64"), target("3.11", "win_amd64"))
+from tests.net.helpers import TARGETS, add_wheel, index_source, request, settings_for
 
 
 @pytest.fixture
@@ -55,23 +50,9 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     return seen
 
 
-def request(*requirements: str, **policy: object) -> Request:
-    wishes = read_wishes(
-        arguments=requirements or ("top",),
-        requirement_files=(),
-        constraint_files=(),
-        reader=LocalReader(),
-        environ={},
-        formats=FormatControl(),
-        require_hashes=False,
-    )
-    rules = Policy(**policy)  # type: ignore[arg-type]  # the fields' own names
-    return Request(sets=(WishSet(name=label("default"), roots=wishes.roots, policy=rules),), targets=TARGETS)
-
-
 def planned(settings: Settings, folder: Path, asked: Request | None = None) -> Plan:
     with connect(settings, cache_folder=folder, reporter=Reporter()) as connection:
-        return plan(asked or request(), connection, Reporter())
+        return plan(asked or request("top"), connection, Reporter())
 
 
 @pytest.mark.parametrize("validator", ["etag", "last-modified", "none"])
@@ -151,10 +132,14 @@ def test_a_project_that_appears_on_the_first_index_is_seen(server: FakeServer, t
     "other",
     [
         request("top", "shared"),
-        request(prereleases=True),
-        request(exclude_newer="2026-01-01T00:00:00Z", prereleases=True),
-        replace(request(), targets=TARGETS[:1]),
-        replace(request(), build_constraints=request().sets[0].constraints, targets=TARGETS[::-1]),
+        request("top", prereleases=True),
+        request("top", exclude_newer="2026-01-01T00:00:00Z", prereleases=True),
+        replace(request("top"), targets=TARGETS[:1]),
+        replace(request("top"), targets=TARGETS[::-1]),
+        replace(
+            request("top"),
+            build_constraints=(Constraint(requirement=Requirement("setuptools<80"), origin=Origin(path="b.txt")),),
+        ),
     ],
 )
 def test_another_question_has_another_answer(
@@ -178,14 +163,14 @@ def test_another_index_is_another_question(server: FakeServer, tmp_path: Path, s
 def test_what_may_change_without_a_sign_is_not_remembered(
     server: FakeServer, tmp_path: Path, searches: list[Request], why: str
 ) -> None:
-    sources, asked = [index_source(server)], request()
+    sources, asked = [index_source(server)], request("top")
     if why == "find-links":
         (tmp_path / "links").mkdir()
         sources.append(Source(name="links", url=(tmp_path / "links").as_uri(), kind="find-links"))
     elif why == "direct":
         asked = request(f"top @ {server.file_url('top-1.0-py3-none-any.whl')}")
     else:
-        asked = request(allow_unhashed=True)
+        asked = request("top", allow_unhashed=True)
         for name, served in server.files.items():
             server.files[name] = replace(served, hashes={})
     for _ in range(2):

@@ -31,10 +31,7 @@ from pypimirror.model.names import NormalizedName
 from pypimirror.model.reading import Malformed
 from pypimirror.model.urls import redact, split_credentials
 
-__all__ = ["ACCEPT", "MAX_FILES", "by_project", "folder_files", "open_page", "parse_find_links", "parse_page"]
-
-ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
-"""What to ask an index for (PEP 691): the first is the cheapest to read."""
+__all__ = ["MAX_FILES", "by_project", "folder_files", "open_page", "parse_find_links", "parse_page"]
 
 MAX_FILES = 200_000
 """No page lists more: the largest real one holds some 15,000."""

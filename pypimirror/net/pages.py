@@ -26,9 +26,10 @@ from pypimirror.values import dataclass
 if TYPE_CHECKING:
     from pypimirror.index.outline import Outline
 
-__all__ = ["ABSENT", "ACCEPT", "Pages", "Seen"]
+__all__ = ["ABSENT", "Pages", "Seen"]
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
+"""What an index is asked for (PEP 691): the first is the cheapest to read."""
 ABSENT = "absent"
 _ETAG, _MODIFIED, _SHA256 = "etag ", "modified ", "sha256 "
 _GONE = (404, 410)

@@ -7,8 +7,13 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+from pypimirror.connected import Request
+from pypimirror.host_reader import LocalReader
+from pypimirror.inputs.requirements import read_wishes
+from pypimirror.model.aim import target
 from pypimirror.model.files import ListedFile
-from pypimirror.model.names import NormalizedName, project_name
+from pypimirror.model.names import NormalizedName, label, project_name
+from pypimirror.model.requests import FormatControl, Policy, WishSet
 from pypimirror.net.cache import Cache
 from pypimirror.net.client import Client, Limits
 from pypimirror.net.credentials import Credentials
@@ -107,3 +112,21 @@ class World:
 
 def name(project: str) -> NormalizedName:
     return project_name(project)
+
+
+TARGETS = (target("3.12", "manylinux_2_28_x86_64"), target("3.11", "win_amd64"))
+
+
+def request(*requirements: str, **policy: object) -> Request:
+    """What the command line would ask for, on two targets; *policy* are fields of Policy."""
+    wishes = read_wishes(
+        arguments=requirements,
+        requirement_files=(),
+        constraint_files=(),
+        reader=LocalReader(),
+        environ={},
+        formats=FormatControl(),
+        require_hashes=False,
+    )
+    rules = Policy(**policy)  # type: ignore[arg-type]  # the fields' own names
+    return Request(sets=(WishSet(name=label("default"), roots=wishes.roots, policy=rules),), targets=TARGETS)

@@ -10,14 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pypimirror.connected import Request, bundle, connect, plan
+from pypimirror.connected import bundle, connect, plan
 from pypimirror.errors import IndexFault
-from pypimirror.host_reader import LocalReader
-from pypimirror.inputs.requirements import read_wishes
-from pypimirror.model.aim import target
 from pypimirror.model.names import label
 from pypimirror.model.plan import Plan
-from pypimirror.model.requests import FormatControl, WishSet
 from pypimirror.net.ahead import Ahead
 from pypimirror.net.scout import Scout
 from pypimirror.net.settings import Settings
@@ -26,28 +22,13 @@ from pypimirror.resolve.likely import Guesses
 from tests.fakes import server as fake
 from tests.fakes.archives import make_sdist
 from tests.fakes.server import FakeServer
-from tests.net.helpers import World, add_wheel, index_source, settings_for
-
-TARGETS = (target("3.12", "manylinux_2_28_x86_64"), target("3.11", "win_amd64"))
+from tests.net.helpers import TARGETS, World, add_wheel, index_source, request, settings_for
 
 
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
     with FakeServer() as running:
         yield running
-
-
-def request(*requirements: str) -> Request:
-    wishes = read_wishes(
-        arguments=requirements,
-        requirement_files=(),
-        constraint_files=(),
-        reader=LocalReader(),
-        environ={},
-        formats=FormatControl(),
-        require_hashes=False,
-    )
-    return Request(sets=(WishSet(name=label("default"), roots=wishes.roots),), targets=TARGETS)
 
 
 def planned(settings: Settings, folder: Path, *requirements: str) -> Plan:
