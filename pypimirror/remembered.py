@@ -50,8 +50,8 @@ class Remembered:
 
     @property
     def known(self) -> bool:
-        """Whether there is a plan from before, be it valid or not."""
-        return self._cache.plan(self._wishes) is not None
+        """Whether there is a plan from before, be it valid or not: it is not looked into."""
+        return self._cache.has_plan(self._wishes)
 
     def recall(self) -> Plan | None:
         """The plan that was made before, where every page that it rests on is as it was."""

@@ -178,6 +178,9 @@ class Cache:
         record = self._read(self._place(_PLANS, wishes))
         return None if record is None else record[1]
 
+    def has_plan(self, wishes: str) -> bool:
+        return self._place(_PLANS, wishes).is_file()
+
     def keep_plan(self, wishes: str, data: bytes) -> None:
         self._write(self._place(_PLANS, wishes), {}, data)
 
